@@ -1,0 +1,62 @@
+"""What an engine is given: one strategy, one history, one chain, all read and checked before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import merge
+
+from backtests.result import Observation, RunResult
+from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
+from bot.history.series import History
+from bot.model.fair_value import FairValue
+from bot.model.growth import GrowthModel
+from bot.session import Session, SessionSettings, Strategy
+
+World = tuple[int, int, Block | SwapRate]
+"""(time, rank, event): what happens besides the market, in the order of bot.core.events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: `past_epochs` are (start in seconds, bits) of the difficulty epochs known at the start."""
+
+    settings: SessionSettings
+    strategy: Strategy
+    growth: GrowthModel
+    past_epochs: Sequence[tuple[int, int]]
+    blocks: Sequence[Block]
+    history: History
+    end_ns: int
+
+    def session(self) -> Session:
+        """Return a fresh session at the start of the run."""
+        value = FairValue(self.settings.contract, self.past_epochs, self.growth)
+        return Session(self.settings, self.strategy, value)
+
+    def world(self) -> list[World]:
+        """Return blocks and swap rates of the run in one order."""
+        start, end = self.settings.start_ns, self.end_ns
+        blocks = ((b.time_ns, RANK_BLOCK, b) for b in self.blocks if start < b.time_ns <= end)
+        rates = ((r.time_ns, RANK_FUNDING, r) for r in self.history.rates if start <= r.time_ns <= end)
+        return list(merge(blocks, rates, key=lambda entry: entry[:2]))
+
+
+def result_of(session: Session, plan: Plan, engine: str) -> RunResult:
+    """Return what a finished session has to show."""
+    state = session.state
+    return RunResult(
+        name=plan.strategy.name,
+        engine=engine,
+        user=session.user,
+        contract=plan.settings.contract,
+        start_ns=plan.settings.start_ns,
+        end_ns=plan.end_ns,
+        start_equity_sat=plan.settings.deposit_sat,
+        fills=state.fills,
+        postings=state.ledger.postings(),
+        marks=session.marks,
+        notices=state.notices,
+        observations=[Observation(*values) for values in session.observations],
+        final_balances=dict(state.ledger.balances),
+    )

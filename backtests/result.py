@@ -1,0 +1,45 @@
+"""The one result type that every engine returns; engines are compared with == on fills, postings and marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bot.core.contract import Contract
+from bot.core.events import Fill, Mark, Notice, Posting
+
+
+class Observation(NamedTuple):
+    """What a strategy's model said at a market event, for plots: satoshi per contract.
+
+    `low_sat` and `high_sat` are the strategy's no-trade band; 0 where it has none.
+    """
+
+    time_ns: int
+    fair_sat: int
+    low_sat: int
+    high_sat: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One strategy over one history.
+
+    `marks` hold one entry per market event (quote or bar close) plus one at expiry or at the end of the run,
+    in time order. `user` is the strategy's owner name in `fills` and in the accounts of `postings`.
+    `start_equity_sat` is the deposit. `final_balances` maps account names (`owner/purse/asset`) to amounts.
+    """
+
+    name: str
+    engine: str
+    user: str
+    contract: Contract
+    start_ns: int
+    end_ns: int
+    start_equity_sat: int
+    fills: list[Fill]
+    postings: list[Posting]
+    marks: list[Mark]
+    notices: list[Notice]
+    observations: list[Observation]
+    final_balances: dict[str, int]

@@ -1,0 +1,1 @@
+"""The exact accounting core: integers only, standard library only, no clock, no randomness, no I/O."""

@@ -1,0 +1,151 @@
+"""What must hold after every event, checked from the ledger alone wherever that is possible.
+
+The numbers are those of docs/accounting.md. A breach is a bug of ours, never a user's fault.
+"""
+
+from __future__ import annotations
+
+from bot.core.accrual import INDEX_BITS
+from bot.core.events import BTC, CONTRACT
+from bot.core.ledger import MARKET, Account
+from bot.core.margin import margin_equity_sat, requirement_sat
+from bot.core.state import State
+from bot.core.units import NS_PER_S
+
+
+class InvariantError(AssertionError):
+    """An invariant is broken: `number` names it."""
+
+    def __init__(self, number: int, text: str) -> None:
+        self.number = number
+        super().__init__(f"invariant {number}: {text}")
+
+
+def _require(number: int, holds: bool, text: str) -> None:
+    if not holds:
+        raise InvariantError(number, text)
+
+
+def check(state: State, first_move: int = 0) -> None:
+    """Raise InvariantError if anything is wrong; moves before `first_move` are taken as checked."""
+    _check_moves(state, first_move)
+    _check_sums(state)
+    _check_positions(state)
+    for account in state.accounts.values():
+        if account.name != MARKET:
+            _check_wallets(state, account)
+    _check_dividends(state)
+    _check_loans(state)
+    _check_orders(state)
+    _check_expiry(state)
+
+
+def _check_moves(state: State, first_move: int) -> None:
+    for move in state.ledger.moves[first_move:]:
+        same = move.source.rsplit("/", 1)[1] == move.target.rsplit("/", 1)[1]
+        _require(1, same and type(move.amount) is int and move.amount > 0, f"{move}")
+
+
+def _check_sums(state: State) -> None:
+    sums: dict[str, int] = {}
+    for account, amount in state.ledger.balances.items():
+        _require(1, type(amount) is int, f"{account} holds {amount!r}")
+        asset = account.rsplit("/", 1)[1]
+        sums[asset] = sums.get(asset, 0) + amount
+    _require(2, not any(sums.values()), f"accounts sum to {sums}")
+
+
+def _check_positions(state: State) -> None:
+    issued = -state.balance(state.venue.issuance)
+    ledger = state.ledger
+    net = sum(account.spot_lots(ledger) + account.margin_lots(ledger) for account in state.accounts.values())
+    _require(3, net == issued, f"long - short = {net} lots, issued {issued}")
+    for account in state.accounts.values():
+        held = state.balance(account.position[CONTRACT])
+        _require(3, held >= 0, f"{account.name} is short {-held} lots that he did not borrow")
+        _require(3, held == 0 or state.balance(account.owed[CONTRACT]) == 0, f"{account.name} is long and short")
+
+
+def _check_wallets(state: State, account: Account) -> None:
+    for asset in (BTC, CONTRACT):
+        exchange = state.balance(account.exchange[asset])
+        deposit = state.balance(account.deposit[asset])
+        _require(4, 0 <= account.reserved[asset] <= exchange, f"{account.name}: {account.reserved} of {exchange}")
+        _require(4, 0 <= account.offered[asset] <= deposit, f"{account.name}: {account.offered} of {deposit}")
+        _require(4, state.balance(account.lent[asset]) >= 0, f"{account.name} lent less than nothing")
+        _require(4, state.balance(account.owed[asset]) <= 0, f"{account.name} owes less than nothing")
+    # A margin position may overdraw its cash against its own profit; without one, nothing may be missing.
+    cash = state.balance(account.trading[BTC])
+    _require(4, cash >= 0 or bool(account.loan_ids), f"{account.name}: trading wallet {cash} sat and no position")
+    _require(4, state.balance(account.trading[CONTRACT]) >= 0, f"{account.name}: collateral below zero")
+    if not account.loan_ids:
+        _require(4, state.balance(account.position[BTC]) == 0, f"{account.name}: proceeds without a position")
+
+
+def _check_dividends(state: State) -> None:
+    """Invariant 5: what the venue holds for holders is to the last 2^-20 satoshi what they are owed."""
+    owed = state.index_carry
+    for account in state.accounts.values():
+        spot = account.spot_lots(state.ledger)
+        owed += spot * (state.index - account.spot_index) + account.spot_carry
+        owed += account.margin_lots(state.ledger) * (state.index - account.margin_index) + account.margin_carry
+        whole = 1 << INDEX_BITS
+        _require(5, 0 <= account.spot_carry < whole and 0 <= account.margin_carry < whole, f"{account.name}: carry")
+    held = state.balance(state.venue.dividends)
+    _require(5, held << INDEX_BITS == owed, f"dividends held {held} sat, owed {owed} / 2^{INDEX_BITS}")
+
+
+def _check_loans(state: State) -> None:
+    owed: dict[str, int] = {}
+    for loan in state.loans.values():
+        _require(6, loan.amount > 0 and loan.paid_to_s <= state.time_ns // NS_PER_S, f"{loan}")
+        borrower, lender = state.accounts[loan.borrower], state.accounts[loan.lender]
+        owed[borrower.owed[loan.asset]] = owed.get(borrower.owed[loan.asset], 0) - loan.amount
+        owed[lender.lent[loan.asset]] = owed.get(lender.lent[loan.asset], 0) + loan.amount
+    for account in state.accounts.values():
+        for asset in (BTC, CONTRACT):
+            for name in (account.owed[asset], account.lent[asset]):
+                _require(3, state.balance(name) == owed.get(name, 0), f"{name}: {state.balance(name)}, loans {owed}")
+        ids = [loan.id for loan in state.loans.values() if loan.borrower == account.name]
+        _require(6, sorted(account.loan_ids) == sorted(ids), f"{account.name}: loans {account.loan_ids} and {ids}")
+    lots = sum(loan.amount for loan in state.loans.values() if loan.asset == CONTRACT)
+    _require(3, lots == state.lent_lots <= state.contract.tranche_lots, f"lent {lots}, counted {state.lent_lots}")
+
+
+def _check_orders(state: State) -> None:
+    bid, ask = 0, 1 << 62
+    live = {order.id for order in state.live}
+    for order in state.orders.values():
+        parts = order.filled_lots + order.remaining_lots + order.cancelled_lots
+        signs = {part > 0 for part in (order.size_lots, order.filled_lots, order.remaining_lots) if part}
+        _require(7, parts == order.size_lots and len(signs) == 1, f"{order}")
+        _require(7, order.is_live == (order.remaining_lots != 0), f"{order}")
+        _require(7, not order.is_live or order.id in live, f"{order} is forgotten")
+        if order.is_live and order.booked:
+            if order.size_lots > 0:
+                bid = max(bid, order.command.price_sat)
+            else:
+                ask = min(ask, order.command.price_sat)
+    _require(7, bid < ask, f"the book is crossed: bid {bid}, ask {ask}")
+    for (user, cid, _), order_id in state.by_cid.items():
+        command = state.orders[order_id].command
+        _require(11, (command.user, command.cid) == (user, cid), f"cid {cid} of {user} names {command}")
+
+
+def check_margin(state: State) -> None:
+    """Invariant 8, to be asked right after a mark: every position is above maintenance or being liquidated."""
+    for account in state.accounts.values():
+        if account.name == MARKET or not account.loan_ids or account.liquidating:
+            continue
+        lots = account.margin_lots(state.ledger)
+        need = requirement_sat(lots, state.mark_sat, state.contract.lots_per_contract, state.maintenance_ppm)
+        equity = margin_equity_sat(state, account, state.time_ns)
+        _require(8, equity >= need, f"{account.name}: equity {equity} sat, maintenance {need} sat")
+
+
+def _check_expiry(state: State) -> None:
+    if not state.expired:
+        return
+    left = [name for name, amount in state.ledger.balances.items() if amount and not name.endswith("/BTC")]
+    _require(8, not left, f"units after expiry: {left}")
+    _require(8, not state.loans and not state.live and not any(state.offers), "loans, orders or offers after expiry")

@@ -1,0 +1,181 @@
+"""The double-entry ledger: amounts only ever move from one account to another of the same asset.
+
+Account names read `owner/purse/asset`. A user's purses:
+
+| purse      | holds                                                              |
+|------------|--------------------------------------------------------------------|
+| `exchange` | coins and contracts owned outright                                 |
+| `trading`  | collateral for margin positions                                    |
+| `deposit`  | what is, or may be, offered to borrowers                           |
+| `position` | what a margin position holds: bought lots, or the proceeds of a short |
+| `owed`     | loans taken; never positive                                        |
+| `lent`     | claims on borrowers; never negative                                |
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bot.core.events import BTC, CONTRACT, Posting
+from bot.core.order import DEPOSIT, EXCHANGE, TRADING
+
+POSITION = "position"
+OWED = "owed"
+LENT = "lent"
+PURSES = (EXCHANGE, TRADING, DEPOSIT, POSITION, OWED, LENT)
+
+MARKET = "market"
+"""The owner that stands for everyone else: counterparty of last resort, lender, holder of the rest of the tranche."""
+
+
+class Move(NamedTuple):
+    """`amount` > 0 went from `source` to `target`; moves of one business event share `transaction`."""
+
+    transaction: int
+    time_ns: int
+    kind: str
+    source: str
+    target: str
+    amount: int
+
+
+class Ledger:
+    """Balances and the moves that made them.
+
+    A move debits one account and credits another, so that postings sum to zero per asset by construction.
+    `keep_moves` False drops the record, not the arithmetic.
+    """
+
+    __slots__ = ("balances", "count", "keep_moves", "moves", "transaction")
+
+    def __init__(self, keep_moves: bool = True) -> None:
+        self.balances: dict[str, int] = {}
+        self.moves: list[Move] = []
+        self.count = 0
+        self.transaction = 0
+        self.keep_moves = keep_moves
+
+    def begin(self) -> None:
+        """Start a new transaction: the moves that follow belong together."""
+        self.transaction += 1
+
+    def move(self, time_ns: int, kind: str, source: str, target: str, amount: int) -> None:
+        """Move `amount` (satoshi or lots) from `source` to `target`; a negative amount moves the other way."""
+        if amount == 0:
+            return
+        if amount < 0:
+            source, target, amount = target, source, -amount
+        balances = self.balances
+        balances[source] = balances.get(source, 0) - amount
+        balances[target] = balances.get(target, 0) + amount
+        self.count += 1
+        if self.keep_moves:
+            self.moves.append(Move(self.transaction, time_ns, kind, source, target, amount))
+
+    def balance(self, account: str) -> int:
+        """Return the balance of `account`, 0 if it was never used."""
+        return self.balances.get(account, 0)
+
+    def postings(self) -> list[Posting]:
+        """Return every posting so far, two for each move: first the debit, then the credit."""
+        lines: list[Posting] = []
+        for transaction, time_ns, kind, source, target, amount in self.moves:
+            lines.append(Posting(transaction, time_ns, kind, source, -amount))
+            lines.append(Posting(transaction, time_ns, kind, target, amount))
+        return lines
+
+
+class Venue:
+    """Names of the venue's and the outside world's accounts for a contract asset."""
+
+    __slots__ = ("deficit", "dividends", "fees", "interest_cut", "issuance", "outside", "pool", "pool_fee")
+
+    def __init__(self, asset: str) -> None:
+        self.fees = "venue/fees/BTC"
+        self.interest_cut = "venue/interest_cut/BTC"
+        self.deficit = "venue/deficit/BTC"
+        self.dividends = "venue/dividends/BTC"
+        self.pool_fee = "venue/pool_fee/BTC"
+        self.pool = "world/pool/BTC"
+        self.issuance = f"world/issuance/{asset}"
+        self.outside = ("world/outside/BTC", f"world/outside/{asset}")
+
+
+class Account:
+    """One user: names of his purses, what is reserved, and where his dividends were last settled.
+
+    `free` amounts are balance less reserved. Two dividend streams are kept apart because they are paid into
+    different wallets: what is owned (exchange wallet) and the margin position (trading wallet).
+    """
+
+    __slots__ = (
+        "cached_margin_lots",
+        "cached_sat",
+        "cached_spot_lots",
+        "cached_until",
+        "called",
+        "deposit",
+        "exchange",
+        "lent",
+        "liquidating",
+        "loan_ids",
+        "margin_carry",
+        "margin_index",
+        "name",
+        "offered",
+        "owed",
+        "position",
+        "purses",
+        "reserved",
+        "spot_carry",
+        "spot_index",
+        "trading",
+    )
+
+    def __init__(self, name: str, asset: str, index: int) -> None:
+        self.name = name
+        self.purses = {purse: (f"{name}/{purse}/BTC", f"{name}/{purse}/{asset}") for purse in PURSES}
+        self.exchange = self.purses[EXCHANGE]
+        self.trading = self.purses[TRADING]
+        self.deposit = self.purses[DEPOSIT]
+        self.position = self.purses[POSITION]
+        self.owed = self.purses[OWED]
+        self.lent = self.purses[LENT]
+        self.reserved = [0, 0]  # by exchange orders: satoshi, lots
+        self.offered = [0, 0]  # by open loan offers: satoshi, lots
+        self.spot_index = index
+        self.spot_carry = 0
+        self.margin_index = index
+        self.margin_carry = 0
+        self.loan_ids: list[int] = []  # loans taken, oldest first
+        self.cached_until = -1
+        self.cached_sat = 0
+        self.cached_spot_lots = 0
+        self.cached_margin_lots = 0
+        self.called = False
+        self.liquidating = False
+
+    def spot_lots(self, ledger: Ledger) -> int:
+        """Lots owned outright, those lent out included."""
+        balance = ledger.balance
+        return (
+            balance(self.exchange[CONTRACT])
+            + balance(self.trading[CONTRACT])
+            + balance(self.deposit[CONTRACT])
+            + balance(self.lent[CONTRACT])
+            + (balance(self.owed[CONTRACT]) if self.name == MARKET else 0)
+        )
+
+    def margin_lots(self, ledger: Ledger) -> int:
+        """The margin position in lots, short negative."""
+        if self.name == MARKET:
+            return 0
+        return ledger.balance(self.position[CONTRACT]) + ledger.balance(self.owed[CONTRACT])
+
+    def refresh(self, ledger: Ledger) -> None:
+        """Sum the purses anew, if the ledger has moved since they were last summed; every mark asks for them."""
+        if self.cached_until != ledger.count:
+            self.cached_until = ledger.count
+            self.cached_sat = sum(ledger.balance(names[BTC]) for names in self.purses.values())
+            self.cached_spot_lots = self.spot_lots(ledger)
+            self.cached_margin_lots = self.margin_lots(ledger)

@@ -1,0 +1,285 @@
+"""How a trade, a dividend and the end of the contract are settled in the ledger."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bot.core.accrual import block_income_sat, dividend_sat, index_rise, pool_fee_sat
+from bot.core.events import BTC, CONTRACT, Block, Fill
+from bot.core.ledger import MARKET, Account
+from bot.core.lending import borrow, drop_offer, fundable, pay_interest, repay
+from bot.core.order import CANCELLED, EXCHANGE, FILLED, PARTIAL, Order
+from bot.core.state import State
+from bot.core.units import PPM, fee_sat, notional_sat
+
+
+class Leg(NamedTuple):
+    """One side of a trade; `order` None is the market, which is always ready and pays no fee."""
+
+    account: Account
+    order: Order | None
+    maker: bool
+
+
+def on_block(state: State, block: Block) -> None:
+    """Let a block raise the dividend index: income less the pool's fee goes to the holders. O(1) in holders."""
+    contract = state.contract
+    income = block_income_sat(contract, block)
+    if income == 0:
+        return
+    fee = pool_fee_sat(income, contract.payout.fee_ppm)
+    net = income - fee
+    state.ledger.begin()
+    state.ledger.move(state.time_ns, "block", state.venue.pool, state.venue.pool_fee, fee)
+    state.ledger.move(state.time_ns, "block", state.venue.pool, state.venue.dividends, net)
+    rise, state.index_carry = index_rise(net, state.index_carry, contract.tranche_lots)
+    state.index += rise
+
+
+def settle_dividends(state: State, account: Account) -> None:
+    """Pay `account` what its holdings have earned since it was last settled; a short pays."""
+    index = state.index
+    ledger = state.ledger
+    if account.spot_index != index:
+        lots = account.spot_lots(ledger)
+        due, account.spot_carry = dividend_sat(lots, index - account.spot_index, account.spot_carry)
+        account.spot_index = index
+        ledger.move(state.time_ns, "dividend", state.venue.dividends, account.exchange[BTC], due)
+    if account.margin_index != index:
+        lots = account.margin_lots(ledger)
+        due, account.margin_carry = dividend_sat(lots, index - account.margin_index, account.margin_carry)
+        account.margin_index = index
+        ledger.move(state.time_ns, "dividend", state.venue.dividends, account.trading[BTC], due)
+
+
+def capacity_lots(state: State, leg: Leg, buys: bool, price_sat: int) -> int:
+    """Return how many lots a leg can pay, deliver or fund at `price_sat`; a very large number if nothing binds."""
+    account, order, _ = leg
+    if order is None:
+        return state.contract.tranche_lots if buys else max(state.balance(account.exchange[CONTRACT]), 0)
+    per_contract = state.contract.lots_per_contract
+    if order.command.wallet == EXCHANGE:
+        if not buys:
+            return abs(order.remaining_lots)
+        cash = state.free(account, EXCHANGE, BTC) + order.reserved_sat
+        fee_ppm = state.contract.taker_fee_ppm
+        lots = max(cash, 0) * PPM * per_contract // ((PPM + fee_ppm) * price_sat)
+        while lots and _cost(lots, price_sat, per_contract, fee_ppm) > cash:
+            lots -= 1
+        return lots
+    position = account.margin_lots(state.ledger)
+    closing = max(-position if buys else position, 0)
+    if closing >= abs(order.remaining_lots):
+        return closing
+    if not buys:
+        return closing + fundable(state, account.name, CONTRACT)
+    money = fundable(state, account.name, BTC)
+    lots = money * per_contract // price_sat
+    while lots and notional_sat(lots, price_sat, per_contract) > money:
+        lots -= 1
+    return closing + lots
+
+
+def _cost(lots: int, price_sat: int, per_contract: int, fee_ppm: int) -> int:
+    amount = notional_sat(lots, price_sat, per_contract)
+    return amount + fee_sat(amount, fee_ppm)
+
+
+def settle_trade(state: State, buyer: Leg, seller: Leg, lots: int, price_sat: int) -> None:
+    """Carry out a trade of `lots` > 0 at `price_sat`: funding, delivery, payment, fees, repayment, fills."""
+    state.ledger.begin()
+    state.changes += 1
+    amount = notional_sat(lots, price_sat, state.contract.lots_per_contract)
+    for leg in (buyer, seller):
+        settle_dividends(state, leg.account)
+    before = (_margin_before(state, buyer), _margin_before(state, seller))
+    _fund(state, buyer, lots, before[0], price_sat)
+    _fund(state, seller, -lots, before[1], price_sat)
+    now = state.time_ns
+    state.ledger.move(now, "trade", _purse(seller)[CONTRACT], _purse(buyer)[CONTRACT], lots)
+    state.ledger.move(now, "trade", _purse(buyer)[BTC], _purse(seller)[BTC], amount)
+    _unwind(state, buyer, lots, before[0], price_sat)
+    _unwind(state, seller, -lots, before[1], price_sat)
+    for leg, size in ((buyer, lots), (seller, -lots)):
+        if leg.order is not None:
+            _record(state, leg, leg.order, size, price_sat, amount)
+
+
+class _Before(NamedTuple):
+    """A margin position as it stood before a trade: lots, proceeds held, bitcoin owed (positive)."""
+
+    lots: int
+    proceeds_sat: int
+    owed_sat: int
+
+
+def _is_margin(leg: Leg) -> bool:
+    return leg.order is not None and leg.order.command.wallet != EXCHANGE
+
+
+def _purse(leg: Leg) -> tuple[str, str]:
+    return leg.account.position if _is_margin(leg) else leg.account.exchange
+
+
+def _margin_before(state: State, leg: Leg) -> _Before:
+    account = leg.account
+    return _Before(
+        account.margin_lots(state.ledger),
+        state.balance(account.position[BTC]),
+        -state.balance(account.owed[BTC]),
+    )
+
+
+def _split(size_lots: int, position_lots: int) -> tuple[int, int]:
+    """Return (closing, opening) lots, both >= 0, of a signed size against a signed position."""
+    closing = min(abs(size_lots), abs(position_lots)) if size_lots * position_lots < 0 else 0
+    return closing, abs(size_lots) - closing
+
+
+def _fund(state: State, leg: Leg, size_lots: int, before: _Before, price_sat: int) -> None:
+    """Borrow what the opening part of a margin trade needs: bitcoin for a purchase, contracts for a short sale."""
+    if not _is_margin(leg):
+        return
+    closing, opening = _split(size_lots, before.lots)
+    if opening == 0:
+        return
+    per_contract = state.contract.lots_per_contract
+    if size_lots > 0:
+        # The closing part is paid from the short's proceeds; the rest of the amount is borrowed to the satoshi.
+        need = notional_sat(size_lots, price_sat, per_contract) - notional_sat(closing, price_sat, per_contract)
+        had = borrow(state, leg.account, BTC, need)
+    else:
+        need = opening
+        had = borrow(state, leg.account, CONTRACT, need)
+    assert had == need, f"{leg.account.name} was to borrow {need} and had {had}"
+
+
+def _unwind(state: State, leg: Leg, size_lots: int, before: _Before, price_sat: int) -> None:
+    """Pay back the loans of the closed part and move its profit or loss to the trading wallet.
+
+    Of a long, bitcoin loans are repaid in proportion to the lots sold (rounded down, the rest with the last lot); of
+    a short, the same share of the proceeds is released and the bought lots go back to their lenders.
+    """
+    if not _is_margin(leg):
+        return
+    closing, _ = _split(size_lots, before.lots)
+    if closing == 0:
+        return
+    account = leg.account
+    per_contract = state.contract.lots_per_contract
+    paid = notional_sat(closing, price_sat, per_contract)
+    if size_lots < 0:
+        part = before.owed_sat * closing // before.lots
+        profit = paid - part
+        repay(state, account, BTC, part)
+    else:
+        released = before.proceeds_sat * closing // -before.lots
+        profit = released - paid
+        repay(state, account, CONTRACT, closing)
+    state.ledger.move(state.time_ns, "trade", account.position[BTC], account.trading[BTC], profit)
+
+
+def _record(state: State, leg: Leg, order: Order, size_lots: int, price_sat: int, amount_sat: int) -> None:
+    contract = state.contract
+    fee = fee_sat(amount_sat, contract.maker_fee_ppm if leg.maker else contract.taker_fee_ppm)
+    wallet = order.command.wallet
+    state.ledger.move(state.time_ns, "fee", leg.account.purses[wallet][BTC], state.venue.fees, fee)
+    order.remaining_lots -= size_lots
+    order.move_to(FILLED if order.remaining_lots == 0 else PARTIAL)
+    if wallet == EXCHANGE:
+        if size_lots < 0:
+            leg.account.reserved[CONTRACT] += size_lots
+        reserve(state, leg.account, order)
+    state.fills.append(
+        Fill(
+            state.time_ns,
+            order.id,
+            leg.account.name,
+            wallet,
+            size_lots,
+            price_sat,
+            fee,
+            state.mark_sat,
+            leg.maker,
+        )
+    )
+    cover_deficit(state, leg.account)
+
+
+def reserve(state: State, account: Account, order: Order) -> None:
+    """Hold in the exchange wallet exactly what the rest of a limit buy can cost, taker fee included."""
+    contract = state.contract
+    need = 0
+    if order.is_live and order.remaining_lots > 0 and order.command.price_sat:
+        price = order.command.price_sat
+        need = _cost(order.remaining_lots, price, contract.lots_per_contract, contract.taker_fee_ppm)
+    account.reserved[BTC] += need - order.reserved_sat
+    order.reserved_sat = need
+
+
+def cancel(state: State, order: Order, reason: str) -> None:
+    """End a live order and free what it held; `reason` is a rejection code or a word of the venue's."""
+    state.changes += 1
+    account = state.accounts[order.command.user]
+    if order.command.wallet == EXCHANGE and order.remaining_lots < 0:
+        account.reserved[CONTRACT] += order.remaining_lots
+    order.cancelled_lots += order.remaining_lots
+    order.remaining_lots = 0
+    order.reason = reason
+    order.move_to(CANCELLED)
+    reserve(state, account, order)
+
+
+def cover_deficit(state: State, account: Account) -> None:
+    """Once no position is left, let the named deficit account absorb what the trading wallet lacks."""
+    if account.loan_ids or account.margin_lots(state.ledger):
+        return
+    account.liquidating = False
+    account.called = False
+    lacking = -state.balance(account.trading[BTC])
+    if lacking > 0 and account.name != MARKET:
+        state.ledger.move(state.time_ns, "deficit", state.venue.deficit, account.trading[BTC], lacking)
+        state.notify(account.name, "deficit", f"the venue absorbed {lacking} sat that the trading wallet lacked")
+
+
+def expire(state: State) -> None:
+    """End the contract: dividends and interest are paid, loans and positions end, lots are worth nothing and burn."""
+    now = state.time_ns
+    ledger = state.ledger
+    ledger.begin()
+    for order in state.live:
+        if order.is_live:
+            cancel(state, order, "EXPIRED")
+    state.live.clear()
+    for pool in state.offers:
+        for offer in list(pool):
+            drop_offer(state, offer)
+    for account in state.accounts.values():
+        settle_dividends(state, account)
+    for loan in list(state.loans.values()):
+        pay_interest(state, loan)
+        if loan.asset == CONTRACT:
+            _discharge(state, loan.id)
+    for account in state.accounts.values():
+        owed = -state.balance(account.owed[BTC])
+        if owed > 0:
+            if account.name != MARKET:
+                ledger.move(now, "expiry", account.trading[BTC], account.position[BTC], owed)
+            repay(state, account, BTC, owed)
+        ledger.move(now, "expiry", account.position[BTC], account.trading[BTC], state.balance(account.position[BTC]))
+        for names in account.purses.values():
+            ledger.move(now, "expiry", names[CONTRACT], state.venue.issuance, state.balance(names[CONTRACT]))
+        cover_deficit(state, account)
+    state.mark_sat = 0
+    state.expired = True
+    state.changes += 1
+
+
+def _discharge(state: State, loan_id: int) -> None:
+    """Cancel a contract loan against its claim: what is owed is worth nothing now."""
+    loan = state.loans.pop(loan_id)
+    borrower = state.accounts[loan.borrower]
+    lender = state.accounts[loan.lender]
+    borrower.loan_ids.remove(loan_id)
+    state.lent_lots -= loan.amount
+    state.ledger.move(state.time_ns, "expiry", lender.lent[CONTRACT], borrower.owed[CONTRACT], loan.amount)

@@ -1,0 +1,233 @@
+"""From a target to orders: one order path for every engine, with the risk limits before it.
+
+One step at a time: close what is opposite, then open; each market event takes the next step until position = target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.core.events import BTC, CONTRACT
+from bot.core.ledger import Account
+from bot.core.lending import fundable
+from bot.core.margin import free_margin_sat, margin_equity_sat
+from bot.core.order import (
+    DEPOSIT,
+    EXCHANGE,
+    TRADING,
+    CancelOffer,
+    CancelOrder,
+    Command,
+    Order,
+    PlaceOffer,
+    PlaceOrder,
+    Rejection,
+    Transfer,
+)
+from bot.core.state import State
+from bot.core.units import PPM, fee_sat, notional_sat
+from strategies.view import Target, View
+
+Submit = Callable[[Command], int | Rejection]
+
+# Orders are sized for a price this much worse than the one seen, so that the next quote can still be paid.
+SLACK_PPM = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """What no target may exceed. Sizes in lots, drawdown in parts per million of peak equity (10^6: none).
+
+    `stale_after_ns`: market events further apart than this are told of as a gap.
+    """
+
+    max_position_lots: int
+    max_order_lots: int
+    max_drawdown_ppm: int
+    stale_after_ns: int
+    latency_ns: int = 0
+
+
+class Trader:
+    """Sends the commands that bring one account to its target."""
+
+    __slots__ = ("_cid", "_idle_at", "_idle_target", "_last_code", "account", "halted", "limits", "state", "submit")
+
+    def __init__(self, state: State, account: Account, submit: Submit, limits: RiskLimits) -> None:
+        self.state = state
+        self.account = account
+        self.submit = submit
+        self.limits = limits
+        self.halted = False
+        self._cid = 0
+        self._idle_at = -1
+        self._idle_target: Target | None = None
+        self._last_code = ""
+
+    def follow(self, view: View, target: Target) -> None:
+        """Take the next step towards `target`; nothing is sent when it is reached and nothing has changed."""
+        if target == self._idle_target and self.state.changes == self._idle_at:
+            return
+        if self.halted:
+            target = Target(0)
+        most = self.limits.max_position_lots
+        wanted = max(-most, min(most, target.position_lots))
+        self.account.refresh(self.state.ledger)
+        delta = wanted - self.account.cached_spot_lots - self.account.cached_margin_lots
+        live = [o for o in self.state.live if o.is_live and not o.forced and o.command.user == self.account.name]
+        if delta:
+            self._trade(view, target, delta, live)
+        else:
+            self._cancel(live)
+            settled = self._lend(target)
+            self._idle_target = target if settled else None
+            self._idle_at = self.state.changes
+
+    def halt(self, reason: str) -> None:
+        """Stop trading for good: from now on the target is flat."""
+        self.halted = True
+        self._idle_target = None
+        self.state.notify(self.account.name, "halt", reason)
+
+    def _send(self, command: Command) -> bool:
+        answer = self.submit(command)
+        if isinstance(answer, Rejection):
+            if answer.code != self._last_code:
+                self.state.notify(self.account.name, "rejected", str(answer))
+            self._last_code = answer.code
+            return False
+        self._last_code = ""
+        return True
+
+    def _cancel(self, live: list[Order]) -> None:
+        for order in live:
+            self._send(CancelOrder(self.state.time_ns, self.account.name, order.id))
+
+    def _trade(self, view: View, target: Target, delta: int, live: list[Order]) -> None:
+        wallet, size, reduces = self._next_order(target, delta)
+        most = self.limits.max_order_lots
+        size = max(-most, min(most, size))
+        if len(live) == 1 and live[0].command.wallet == wallet and live[0].command.price_sat == target.limit_price_sat:
+            same_side = live[0].remaining_lots * size > 0
+            if same_side and (live[0].remaining_lots == size or not live[0].rested):
+                return
+        self._cancel(live)
+        if wallet == EXCHANGE:
+            size = self._fund_purchase(view, target, size) if size > 0 else -self._fetch_lots(-size)
+        elif not reduces:
+            size = self._fund_margin(view, target, size)
+        if size:
+            self._cid += 1
+            now = self.state.time_ns
+            self._send(
+                PlaceOrder(
+                    now,
+                    self.account.name,
+                    self._cid,
+                    wallet,
+                    size,
+                    target.limit_price_sat,
+                    reduce_only=reduces,
+                    active_ns=now + self.limits.latency_ns,
+                )
+            )
+
+    def _next_order(self, target: Target, delta: int) -> tuple[str, int, bool]:
+        """Return (wallet, signed lots, reduce-only) of the next step: what is opposite is closed first."""
+        spot, margin = self.account.cached_spot_lots, self.account.cached_margin_lots
+        if delta * margin < 0:
+            most = min(abs(delta), abs(margin))
+            return TRADING, most if delta > 0 else -most, True
+        if delta < 0 < spot:
+            return EXCHANGE, -min(-delta, spot), False
+        if delta > 0 and not target.financed:
+            return EXCHANGE, delta, False
+        return TRADING, delta, False
+
+    def _worst_price(self, view: View, target: Target, buys: bool) -> int:
+        price = target.limit_price_sat or (view.ask_sat if buys else view.price_sat)
+        return price * (PPM + SLACK_PPM) // PPM
+
+    def _fund_purchase(self, view: View, target: Target, size_lots: int) -> int:
+        """Bring the bitcoin for an outright purchase into the exchange wallet; return the lots it can pay."""
+        state, account, contract = self.state, self.account, self.state.contract
+        price = self._worst_price(view, target, buys=True)
+        here = state.free(account, EXCHANGE, BTC)
+        elsewhere = free_margin_sat(state, account, state.time_ns)
+        per_lot = notional_sat(1, price, contract.lots_per_contract)
+        per_lot += fee_sat(per_lot, contract.taker_fee_ppm)
+        lots = min(size_lots, max(here + elsewhere, 0) // per_lot)
+        missing = lots * per_lot - here
+        if missing > 0 and not self._send(
+            Transfer(state.time_ns, account.name, TRADING, EXCHANGE, BTC, min(missing, elsewhere))
+        ):
+            return 0
+        return lots
+
+    def _fetch_lots(self, size_lots: int) -> int:
+        """Bring lots that are not lent out back from the deposit wallet; return how many can be sold now."""
+        state, account = self.state, self.account
+        here = state.free(account, EXCHANGE, CONTRACT)
+        if here < size_lots:
+            self._withdraw_offers(size_lots - here)
+            here = state.free(account, EXCHANGE, CONTRACT)
+        return min(size_lots, here)
+
+    def _fund_margin(self, view: View, target: Target, size_lots: int) -> int:
+        """Bring all free bitcoin into the trading wallet; return the lots that margin and lenders allow, signed."""
+        state, account, contract = self.state, self.account, self.state.contract
+        asset = BTC if size_lots > 0 else CONTRACT
+        funded = fundable(state, account.name, asset)
+        price = self._worst_price(view, target, buys=size_lots > 0)
+        if asset == BTC:
+            funded = funded * contract.lots_per_contract // price
+        free = state.free(account, EXCHANGE, BTC)
+        if funded == 0:
+            return 0
+        if free > 0:
+            self._send(Transfer(state.time_ns, account.name, EXCHANGE, TRADING, BTC, free))
+        equity = max(margin_equity_sat(state, account, state.time_ns), 0)
+        most = equity * PPM * contract.lots_per_contract // (max(state.initial_ppm, 1) * price)
+        room = most - abs(account.margin_lots(state.ledger))
+        lots = max(min(abs(size_lots), funded, room), 0)
+        return lots if size_lots > 0 else -lots
+
+    def _lend(self, target: Target) -> bool:
+        """Bring the lent lots towards the target; return whether nothing is left to do until something changes."""
+        state, account = self.state, self.account
+        in_deposit = state.balance(account.deposit[CONTRACT])
+        placed = in_deposit + state.balance(account.lent[CONTRACT])
+        wanted = min(target.lend_lots, account.cached_spot_lots)
+        if wanted == 0 and placed == 0:
+            return True
+        now = state.time_ns
+        if wanted > placed:
+            lots = min(wanted - placed, state.free(account, EXCHANGE, CONTRACT))
+            if lots:
+                self._send(Transfer(now, account.name, EXCHANGE, DEPOSIT, CONTRACT, lots))
+        elif wanted < placed:
+            self._withdraw_offers(placed - wanted)
+        self._offer(target)
+        return False
+
+    def _offer(self, target: Target) -> None:
+        """Keep what lies in the deposit wallet on offer, at the target's rate or the market's."""
+        state, account = self.state, self.account
+        most = state.contract.lending.max_rate_ppb_day
+        rate = min(target.lend_rate_ppb_day or state.market_rate_ppb_day[CONTRACT], most)
+        for offer in [o for o in state.offers[CONTRACT] if o.lender == account.name and o.rate_ppb_day != rate]:
+            self._send(CancelOffer(state.time_ns, account.name, offer.id))
+        free = state.free(account, DEPOSIT, CONTRACT)
+        if free > 0 and rate > 0:
+            term = state.contract.lending.min_term_days
+            self._send(PlaceOffer(state.time_ns, account.name, CONTRACT, free, rate, term))
+
+    def _withdraw_offers(self, lots: int) -> None:
+        """Take up to `lots` that nobody has borrowed back into the exchange wallet."""
+        state, account = self.state, self.account
+        for offer in [o for o in state.offers[CONTRACT] if o.lender == account.name]:
+            self._send(CancelOffer(state.time_ns, account.name, offer.id))
+        free = min(lots, state.free(account, DEPOSIT, CONTRACT))
+        if free > 0:
+            self._send(Transfer(state.time_ns, account.name, DEPOSIT, EXCHANGE, CONTRACT, free))

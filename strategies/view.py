@@ -1,0 +1,196 @@
+"""What a strategy is given and what it answers: a view of what can be known now, and a target position.
+
+A strategy module holds `Params` (a frozen dataclass of bot.fields settings) and `decide(view, params) -> Target`, a pure
+function: the same view and parameters give the same target, nothing is kept between calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from bot.core.contract import Contract
+from bot.core.events import BTC, CONTRACT, Block
+from bot.core.exchange import Exchange
+from bot.core.lending import fundable
+from bot.core.matching import open_level
+from bot.core.order import EXCHANGE
+from bot.core.units import notional_sat, share_ppm
+from bot.model.fair_value import FairValue
+
+NEVER: Final = 1 << 62
+
+
+class Wake(NamedTuple):
+    """What would change the strategy's mind: until one of these happens, an engine need not ask it.
+
+    The edge leaving [low_edge, high_edge] (price / fair value - 1), the time `at_ns`, or a change of what is always a
+    reason: a fill, a loan, a liquidation, a new swap rate, new terms, a halt.
+    """
+
+    low_edge: float
+    high_edge: float
+    at_ns: int = NEVER
+
+
+class Target(NamedTuple):
+    """The position a strategy wants, in lots (short negative), and how to get there.
+
+    * `limit_price_sat`: work the order at this limit, on the tick; 0 takes the market's price.
+    * `financed`: buy on margin with borrowed bitcoin; otherwise contracts are bought outright.
+    * `lend_lots`: how many of the owned lots to lend out, at `lend_rate_ppb_day` (0: at the market's rate).
+    * `wake`: when to ask again; None: at every market event.
+    """
+
+    position_lots: int
+    limit_price_sat: int = 0
+    financed: bool = False
+    lend_lots: int = 0
+    lend_rate_ppb_day: int = 0
+    wake: Wake | None = None
+
+
+class View:
+    """Everything a strategy may know at one market event, and nothing later. Valid during the call only.
+
+    Prices are satoshi per contract, sizes lots, times nanoseconds since 1970 UTC, rates parts per billion per day.
+    """
+
+    __slots__ = (
+        "_ask_sat",
+        "_ask_size_lots",
+        "_bid_sat",
+        "_bid_size_lots",
+        "_exchange",
+        "_state",
+        "_value",
+        "blocks",
+        "contract",
+        "equity_sat",
+        "time_ns",
+        "user",
+    )
+
+    def __init__(self, exchange: Exchange, user: str, value: FairValue) -> None:
+        self._exchange = exchange
+        self._state = exchange.state
+        self._value = value
+        self.user = user
+        self.contract: Contract = exchange.state.contract
+        self.time_ns = exchange.state.time_ns
+        self.equity_sat = 0
+        self.blocks: deque[Block] = deque(maxlen=144)  # a day's worth, the newest last
+        self._bid_sat = self._ask_sat = self._bid_size_lots = self._ask_size_lots = 0
+
+    def see_quote(self, bid_sat: int, bid_size_lots: int, ask_sat: int, ask_size_lots: int) -> None:
+        """Take in a quote (engines only)."""
+        self._bid_sat, self._bid_size_lots = bid_sat, bid_size_lots
+        self._ask_sat, self._ask_size_lots = ask_sat, ask_size_lots
+
+    def see_bar(self, volume_lots: int) -> None:
+        """Take in a closed bar (engines only): sizes are our share of its volume, prices come from the mark."""
+        self._bid_sat = self._ask_sat = 0
+        self._bid_size_lots = self._ask_size_lots = volume_lots
+
+    # The market ---------------------------------------------------------------------------------------------
+
+    @property
+    def price_sat(self) -> int:
+        """The mark: mid of the quote, or close of the bar."""
+        return self._state.mark_sat
+
+    @property
+    def bid_sat(self) -> int:
+        """Best bid; for bars the close less half the assumed spread."""
+        return self._bid_sat or open_level(self._state.mark_sat, self._state, buys=False)
+
+    @property
+    def ask_sat(self) -> int:
+        """Best ask; for bars the close plus half the assumed spread."""
+        return self._ask_sat or open_level(self._state.mark_sat, self._state, buys=True)
+
+    @property
+    def bid_size_lots(self) -> int:
+        """Lots shown at the bid; for bars our share of the last bar's volume, rounded down."""
+        return self._shown(self._bid_sat, self._bid_size_lots)
+
+    @property
+    def ask_size_lots(self) -> int:
+        """Lots shown at the ask; for bars our share of the last bar's volume, rounded down."""
+        return self._shown(self._ask_sat, self._ask_size_lots)
+
+    def _shown(self, price_sat: int, size_lots: int) -> int:
+        return size_lots if price_sat else share_ppm(size_lots, self._state.rules.participation_ppm)
+
+    def swap_rate_ppb_day(self, asset: int = CONTRACT) -> int:
+        """The market's last rate for borrowing `asset`: bot.core.events.BTC or CONTRACT."""
+        return self._state.market_rate_ppb_day[asset]
+
+    def borrowable(self, asset: int = CONTRACT) -> int:
+        """How much (satoshi or lots) could be borrowed now at or under the venue's rate limit."""
+        return fundable(self._state, self.user, asset)
+
+    # The contract and the chain -----------------------------------------------------------------------------
+
+    @property
+    def to_expiry_ns(self) -> int:
+        """Nanoseconds until the contract expires."""
+        return self.contract.end_ns - self.time_ns
+
+    @property
+    def difficulty(self) -> float:
+        """Difficulty of the current epoch."""
+        return self._value.difficulty
+
+    @property
+    def fair_value_sat(self) -> float:
+        """Modelled worth of the dividends still to come, undiscounted."""
+        return self._value.value_sat(self.time_ns)
+
+    @property
+    def fair_long_sat(self) -> float:
+        """Worth to a long who borrows bitcoin at today's swap rate."""
+        return self._value.value_to_long_sat(self.time_ns, self._state.market_rate_ppb_day[BTC])
+
+    @property
+    def fair_short_sat(self) -> float:
+        """Price at which a short held to expiry breaks even, paying today's contract swap rate on market value."""
+        return self._value.value_to_short_sat(self.time_ns, self._state.market_rate_ppb_day[CONTRACT])
+
+    @property
+    def fair_lender_sat(self) -> float:
+        """Worth to an owner who lends the contract out at today's swap rate, the venue's cut deducted."""
+        rates = self._state.market_rate_ppb_day
+        cut_ppm = self.contract.lending.venue_cut_ppm
+        return self._value.value_to_lender_sat(self.time_ns, 0, rates[CONTRACT], cut_ppm)
+
+    @property
+    def edge(self) -> float:
+        """Price / fair value - 1; infinite when nothing is left to come."""
+        fair = self._value.value_sat(self.time_ns)
+        return self._state.mark_sat / fair - 1.0 if fair > 0.0 else float("inf")
+
+    # The account --------------------------------------------------------------------------------------------
+
+    @property
+    def position_lots(self) -> int:
+        """Net position: owned, lent out, and on margin."""
+        account = self._state.accounts[self.user]
+        account.refresh(self._state.ledger)
+        return account.cached_spot_lots + account.cached_margin_lots
+
+    def wallet(self, name: str = EXCHANGE, asset: int = BTC) -> int:
+        """Balance of one wallet (exchange, trading, deposit) in satoshi or lots, reserved amounts included."""
+        return self._state.balance(self._state.accounts[self.user].purses[name][asset])
+
+    @property
+    def initial_margin_ppm(self) -> int:
+        """Initial margin now, in parts per million of position value."""
+        return self._state.initial_ppm
+
+    def lots_for(self, fraction: float) -> int:
+        """Lots whose notional at the mark is `fraction` of equity (>= 0), rounded down; 0 without equity or price."""
+        one = notional_sat(self.contract.lots_per_contract, self._state.mark_sat, self.contract.lots_per_contract)
+        if self.equity_sat <= 0 or one == 0:
+            return 0
+        return int(fraction * self.equity_sat * self.contract.lots_per_contract / one)
