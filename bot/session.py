@@ -5,18 +5,18 @@ An engine feeds it the world's events in the order of bot.core.events and asks f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple, Protocol
 
 from bot.core.contract import Contract
 from bot.core.events import BTC, RANK_OPEN, Bar, Block, Mark, Quote, SwapRate
 from bot.core.exchange import Exchange
 from bot.core.invariants import check
-from bot.core.margin import total_equity_sat
+from bot.core.margin import standing
 from bot.core.order import Deposit
 from bot.core.state import MarketRules
-from bot.core.units import PPM, sat_from_float_half_even
+from bot.core.units import PPM, ceil_div, sat_from_float_half_even
 from bot.errors import StrategyError
 from bot.model.fair_value import FairValue
 from bot.trader import RiskLimits, Trader
@@ -24,6 +24,19 @@ from strategies.view import NEVER, Target, View
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
+AWAKE: Final = Target(0)
+"""Stands for an answer that is not known: without a wake, the strategy is asked."""
+
+
+class World(Protocol):
+    """What happens besides the market: `next_ns` is when the next event comes, `rate_ns` the next swap rate."""
+
+    next_ns: int
+    rate_ns: int
+
+    def up_to(self, time_ns: int) -> None:
+        """Feed the session every event at or before `time_ns`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session needs besides the strategy. `observe` records fair values for plots, `debug` checks every event."""
+    """What a session needs besides the strategy; `observe` records fair values for plots, `debug` checks all events."""
 
     contract: Contract
     rules: MarketRules
@@ -147,38 +160,109 @@ class Session:
         if state.expired:
             return
         view = self.view
-        account = self._account
+        worth = standing(state, self._account)
         view.time_ns = now = state.time_ns
-        view.equity_sat = equity = total_equity_sat(state, account, now)
-        lots = account.cached_spot_lots + account.cached_margin_lots
-        self.marks.append(Mark(now, state.mark_sat, lots, equity))
+        view.equity_sat = equity = worth.equity_sat(state.mark_sat, now)
+        self.marks.append(Mark(now, state.mark_sat, worth.lots, equity))
         if equity > self._peak_sat:
             self._peak_sat = equity
-        elif equity * PPM < self._peak_sat * self._floor_ppm and not self.trader.halted:
+        elif equity < self._floor_sat() and not self.trader.halted:
             self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self._peak_sat} sat")
-        try:
-            target = self.strategy.decide(view, self.strategy.params)
-        except Exception as error:
-            raise StrategyError(f"{self.user} at {now} ns: {type(error).__name__}: {error}") from error
-        if type(target) is not Target or type(target.position_lots) is not int:
-            raise StrategyError(f"{self.user} at {now} ns: answered {target!r}, not a Target with whole lots")
-        if self.settings.debug:
-            self._check_decision(target)
+        last = self._last
+        if last is not None and not self.settings.debug and last.is_asleep(view, self._situation()):
+            target = last.target
+        else:
+            target = self._ask()
         if self.settings.observe:
             self._observe()
         self.trader.follow(view, target)
 
+    def coast(self, bars: Sequence[Bar], at: int, world: World) -> int:
+        """Take in bars from `bars[at]` on while little moves but the mark; return the index of the first one left.
+
+        Equal to the world's events, on_bar_open, on_bar_close and decide for each bar. It stops where an order could
+        trade, a loan change or terms step: before swap rates, before what falls due, at a gap, once a decision was
+        acted on, and at once while an order lives or in debug mode. Blocks it takes in: they move no mark.
+        """
+        state, view, account, trader = self.state, self.view, self._account, self.trader
+        if state.live or state.expired or account.called or account.liquidating or account.overdue or self.settings.debug:
+            return at
+        stop_ns = min(world.rate_ns, state.due_ns)
+        stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
+        worth = standing(state, account)
+        target, floor_sat = self._sleeping_target() or AWAKE, self._floor_sat()
+        for index in range(at, len(bars)):
+            time_ns, close_ns, _, _, _, price_sat, volume_lots = bars[index]
+            if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
+                break
+            if close_ns >= world.next_ns:
+                world.up_to(close_ns)
+                worth = standing(state, account)
+            equity_sat = worth.equity_sat(price_sat, close_ns)
+            state.event += 1  # the open: no order waits for it
+            at += 1
+            if equity_sat < floor_sat or not worth.is_safe(state, price_sat, close_ns):
+                self.on_bar_close(bars[index])
+                self.decide()
+                break
+            state.event += 1
+            before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
+            state.mark_sat = price_sat
+            self.marks.append(Mark(close_ns, price_sat, worth.lots, equity_sat))
+            if equity_sat > self._peak_sat:
+                self._peak_sat = equity_sat
+                floor_sat = self._floor_sat()
+            wake = target.wake
+            asleep = wake is not None and wake.low_edge <= view.edge <= wake.high_edge and close_ns < wake.at_ns
+            if asleep and not self.settings.observe:
+                continue
+            view.equity_sat = equity_sat
+            view.see_bar(volume_lots)
+            if not asleep:
+                target = self._ask()
+            if self.settings.observe:
+                self._observe()
+            if not trader.is_idle(target):
+                trader.follow(view, target)
+                break
+        return at
+
+    def _sleeping_target(self) -> Target | None:
+        """Return the last target if it stands until its wake, is reached, and the situation is still the same."""
+        last = self._last
+        if last is None or last.situation != self._situation() or not self.trader.is_idle(last.target):
+            return None
+        return last.target
+
+    def _floor_sat(self) -> int:
+        """Return the least equity that is no drawdown to halt at: 0 once halted, or without such a limit."""
+        return 0 if self.trader.halted else ceil_div(self._peak_sat * self._floor_ppm, PPM)
+
+    def _ask(self) -> Target:
+        """Return the strategy's answer. Raises StrategyError if it fails or is not a target."""
+        view, strategy = self.view, self.strategy
+        try:
+            target = strategy.decide(view, strategy.params)
+        except Exception as error:
+            raise StrategyError(f"{self.user} at {view.time_ns} ns: {type(error).__name__}: {error}") from error
+        if type(target) is not Target or type(target.position_lots) is not int:
+            raise StrategyError(f"{self.user} at {view.time_ns} ns: answered {target!r}, not a Target with whole lots")
+        if self.settings.debug:
+            self._check_decision(target)
+        self._last = _Decided(target, self._situation()) if target.wake is not None else None
+        return target
+
     def _observe(self) -> None:
         view = self.view
         low, high = self.strategy.band(view, self.strategy.params) if self.strategy.band else (0.0, 0.0)
-        values = (view.fair_value_sat, low, high)
-        self.observations.append((view.time_ns, *map(sat_from_float_half_even, values)))
+        fair, low_sat, high_sat = map(sat_from_float_half_even, (view.fair_value_sat, low, high))
+        self.observations.append((view.time_ns, fair, low_sat, high_sat))
 
     # Debug mode ---------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Check every invariant; raises InvariantError."""
-        check(self.state, self._checked_moves)
+        check(self.state, self._checked_moves, every_order=False)
         self._checked_moves = len(self.state.ledger.moves)
 
     def _check_decision(self, target: Target) -> None:
@@ -190,10 +274,8 @@ class Session:
         situation = self._situation()
         last = self._last
         if last is not None and last.is_asleep(view, situation) and target[:-1] != last.target[:-1]:
-            raise StrategyError(
-                f"{self.user} at {view.time_ns} ns: asleep until {last.target.wake} but moved from {last.target} to {target}"
-            )
-        self._last = _Decided(target, situation)
+            moved = f"moved from {last.target} to {target}"
+            raise StrategyError(f"{self.user} at {view.time_ns} ns: asleep until {last.target.wake}, {moved}")
 
     def _situation(self) -> tuple[object, ...]:
         state = self.state
@@ -206,14 +288,13 @@ class Session:
         state = self.state
         self.exchange.reach(end_ns, RANK_OPEN)
         self.exchange.settle()
-        equity = total_equity_sat(state, self._account, state.time_ns)
-        position = self.exchange.position_lots(self.user)
-        self.marks.append(Mark(state.time_ns, state.mark_sat, position, equity))
+        worth = standing(state, self._account)
+        equity = worth.equity_sat(state.mark_sat, state.time_ns)
+        self.marks.append(Mark(state.time_ns, state.mark_sat, worth.lots, equity))
         self.check()
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
+class _Decided(NamedTuple):
     """A past decision and the situation it was made in."""
 
     target: Target

@@ -67,14 +67,12 @@ class Trader:
 
     def follow(self, view: View, target: Target) -> None:
         """Take the next step towards `target`; nothing is sent when it is reached and nothing has changed."""
-        if target == self._idle_target and self.state.changes == self._idle_at:
+        if self.is_idle(target):
             return
         if self.halted:
             target = Target(0)
-        most = self.limits.max_position_lots
-        wanted = max(-most, min(most, target.position_lots))
         self.account.refresh(self.state.ledger)
-        delta = wanted - self.account.cached_spot_lots - self.account.cached_margin_lots
+        delta = self._allowed(target) - self.account.cached_spot_lots - self.account.cached_margin_lots
         live = [o for o in self.state.live if o.is_live and not o.forced and o.command.user == self.account.name]
         if delta:
             self._trade(view, target, delta, live)
@@ -83,6 +81,24 @@ class Trader:
             settled = self._lend(target)
             self._idle_target = target if settled else None
             self._idle_at = self.state.changes
+
+    def is_idle(self, target: Target) -> bool:
+        """Return whether `target` is what was last reached, and nothing has changed since."""
+        if self.halted:
+            target = Target(0)
+        idle = self._idle_target
+        if idle is None or self.state.changes != self._idle_at:
+            return False
+        if target != idle:
+            if self._allowed(target) != self._allowed(idle) or target[1:5] != idle[1:5]:
+                return False
+            self._idle_target = target
+        return True
+
+    def _allowed(self, target: Target) -> int:
+        """Return the target's position within the limit, in lots."""
+        most = self.limits.max_position_lots
+        return max(-most, min(most, target.position_lots))
 
     def halt(self, reason: str) -> None:
         """Stop trading for good: from now on the target is flat."""

@@ -1,7 +1,7 @@
-"""Carry-aware band: short only where the premium pays the swap for the time it expects to hold, long only net of financing.
+"""Carry-aware band: short only where the premium pays the swap while it expects to hold, long net of financing.
 
-A short gains the part of the premium that it expects to decay over its horizon and pays the swap rate on the price and two fees
-and spreads; a long must find the price below the value that a financed owner gets (bot.model: value to a long).
+A short gains the part of the premium that it expects to decay over its horizon and pays the swap rate on the price, a
+spread and two fees; a long must find the price below the value that a financed owner gets (bot.model: value to a long).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bot.core.events import CONTRACT
 from bot.core.units import NS_PER_DAY, PPB, PPM
 from bot.fields import Duration, Fraction, setting
+from strategies.sizing import grown
 from strategies.view import Target, View
 
 
@@ -33,6 +34,9 @@ class Params:
     size: float = setting(
         Fraction(), default="0.5", low="0", high="4", doc="Position value at entry, as a fraction of equity."
     )
+    tolerance: float = setting(
+        Fraction(), default="0.2", low="0", high="1", doc="Top a position up only when it is this much too small."
+    )
 
 
 def decide(view: View, params: Params) -> Target:
@@ -41,14 +45,23 @@ def decide(view: View, params: Params) -> Target:
     short_profit = expected_short_profit(view, params)
     long_profit = expected_long_profit(view)
     if short_profit > params.margin and view.borrowable(CONTRACT) > 0:
-        return Target(min(position, -view.lots_for(params.size)))
+        return Target(grown(position, -view.lots_for(params.size), params.tolerance))
     if long_profit > params.margin:
-        return Target(max(position, view.lots_for(params.size)))
+        return Target(grown(position, view.lots_for(params.size), params.tolerance))
     if position < 0 and short_profit < params.exit_margin:
         return Target(0)
     if position > 0 and long_profit < params.exit_margin:
         return Target(0)
     return Target(position)
+
+
+def band(view: View, params: Params) -> tuple[float, float]:
+    """Return the prices, in satoshi per contract, between which nothing is opened at today's rates and spread."""
+    low = view.fair_long_sat / (1.0 + params.margin + view.contract.taker_fee_ppm / PPM)
+    horizon_days = min(params.horizon_ns, view.to_expiry_ns) / NS_PER_DAY
+    demanded = params.margin + view.swap_rate_ppb_day(CONTRACT) / PPB * horizon_days + round_trip(view)
+    room = params.reversion - demanded
+    return low, params.reversion * view.fair_value_sat / room if room > 0.0 else 0.0
 
 
 def expected_short_profit(view: View, params: Params) -> float:

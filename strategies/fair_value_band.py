@@ -1,6 +1,6 @@
 """Fair-value band: long when the contract is cheap, short when it is dear, out when the price has come back.
 
-Blind to carry on purpose: it is the trade of the 2014 article, and the yardstick for the strategies that count the swap rate.
+Blind to carry on purpose: it is the trade of the 2014 article, and the yardstick for those that count the swap rate.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.fields import Flag, Fraction, setting
+from strategies.sizing import grown
 from strategies.view import Target, View, Wake
 
 
@@ -24,6 +25,9 @@ class Params:
     size: float = setting(
         Fraction(), default="0.5", low="0", high="4", doc="Position value at entry, as a fraction of equity."
     )
+    tolerance: float = setting(
+        Fraction(), default="0.2", low="0", high="1", doc="Top a position up only when it is this much too small."
+    )
     go_long: bool = setting(Flag(), default="true", doc="Whether to buy below the band.")
     go_short: bool = setting(Flag(), default="true", doc="Whether to borrow and sell above the band.")
 
@@ -34,12 +38,18 @@ def decide(view: View, params: Params) -> Target:
     position = view.position_lots
     entry = params.entry_band
     if edge < -entry and params.go_long:
-        return Target(max(position, view.lots_for(params.size)))
-    if edge > entry and params.go_short and view.to_expiry_ns > 0:
-        return Target(min(position, -view.lots_for(params.size)))
+        return Target(grown(position, view.lots_for(params.size), params.tolerance))
+    if edge > entry and params.go_short:
+        return Target(grown(position, -view.lots_for(params.size), params.tolerance))
     if (position > 0 and edge > -params.exit_band) or (position < 0 and edge < params.exit_band):
         return Target(0)
     return Target(position, wake=_sleep(position, params))
+
+
+def band(view: View, params: Params) -> tuple[float, float]:
+    """Return the prices, in satoshi per contract, between which the strategy opens nothing."""
+    fair = view.fair_value_sat
+    return fair * (1.0 - params.entry_band), fair * (1.0 + params.entry_band)
 
 
 def _sleep(position_lots: int, params: Params) -> Wake:

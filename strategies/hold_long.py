@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from math import inf
 
-from bot.fields import Flag, Fraction, setting
-from strategies.view import Target, View
+from bot.fields import Flag, Size, setting
+from strategies.view import Target, View, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """Size is a fraction of equity at the first decision."""
+    """The size is fixed, so that nothing is traded again once it is held."""
 
-    size: float = setting(Fraction(), default="0.5", low="0", high="4", doc="Position value, as a fraction of equity.")
+    size: Decimal = setting(
+        Size(), default="10 contracts", low="0 contracts", high="1000000 contracts", doc="How much to buy."
+    )
     financed: bool = setting(Flag(), default="false", doc="Buy on margin with borrowed bitcoin.")
 
 
 def decide(view: View, params: Params) -> Target:
-    """Return a long of the wanted size until it is held, then whatever is held: it is never traded again."""
-    held = view.position_lots
-    if held > 0:
-        return Target(held, financed=params.financed)
-    return Target(view.lots_for(params.size), financed=params.financed)
+    """Return the wanted long, always."""
+    return Target(view.lots_of(params.size), financed=params.financed, wake=Wake(-inf, inf))

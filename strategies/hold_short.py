@@ -1,24 +1,28 @@
-"""Hold to expiry, short: borrow and sell once, pay swap and dividends, owe a worthless contract at the end.
+"""Hold to expiry, short: borrow and sell, pay swap and dividends, owe a worthless contract at the end.
 
-What the article's reader would have done; whether it pays is decided by the swap rates on the way.
+What the article's reader would have done; whether it pays is decided by the swap rates on the way. Where the pool runs
+dry the venue covers the short, and it is built again as soon as somebody lends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from math import inf
 
-from bot.fields import Fraction, setting
-from strategies.view import Target, View
+from bot.fields import Size, setting
+from strategies.view import Target, View, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
-    """Size is a fraction of equity at the first decision."""
+    """The size is fixed, so that nothing is traded again once it is held."""
 
-    size: float = setting(Fraction(), default="0.5", low="0", high="4", doc="Position value, as a fraction of equity.")
+    size: Decimal = setting(
+        Size(), default="10 contracts", low="0 contracts", high="1000000 contracts", doc="How much to sell short."
+    )
 
 
 def decide(view: View, params: Params) -> Target:
-    """Return a short of the wanted size until one is held, then whatever is held."""
-    held = view.position_lots
-    return Target(held) if held < 0 else Target(-view.lots_for(params.size))
+    """Return the wanted short, always."""
+    return Target(-view.lots_of(params.size), wake=Wake(-inf, inf))

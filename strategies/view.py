@@ -1,12 +1,13 @@
 """What a strategy is given and what it answers: a view of what can be known now, and a target position.
 
-A strategy module holds `Params` (a frozen dataclass of bot.fields settings) and `decide(view, params) -> Target`, a pure
-function: the same view and parameters give the same target, nothing is kept between calls.
+A strategy module holds `Params` (a frozen dataclass of bot.fields settings) and `decide(view, params) -> Target`, a
+pure function: the same view and parameters give the same target, nothing is kept between calls.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from bot.core.contract import Contract
@@ -150,19 +151,17 @@ class View:
     @property
     def fair_long_sat(self) -> float:
         """Worth to a long who borrows bitcoin at today's swap rate."""
-        return self._value.value_to_long_sat(self.time_ns, self._state.market_rate_ppb_day[BTC])
+        return self._value.value_to_long(self.time_ns, self._state.market_rate_ppb_day[BTC])
 
     @property
     def fair_short_sat(self) -> float:
         """Price at which a short held to expiry breaks even, paying today's contract swap rate on market value."""
-        return self._value.value_to_short_sat(self.time_ns, self._state.market_rate_ppb_day[CONTRACT])
+        return self._value.value_to_short(self.time_ns, self._state.market_rate_ppb_day[CONTRACT])
 
     @property
     def fair_lender_sat(self) -> float:
         """Worth to an owner who lends the contract out at today's swap rate, the venue's cut deducted."""
-        rates = self._state.market_rate_ppb_day
-        cut_ppm = self.contract.lending.venue_cut_ppm
-        return self._value.value_to_lender_sat(self.time_ns, 0, rates[CONTRACT], cut_ppm)
+        return self._value.value_to_lender(self.time_ns, 0, self._state.market_rate_ppb_day[CONTRACT])
 
     @property
     def edge(self) -> float:
@@ -187,6 +186,10 @@ class View:
     def initial_margin_ppm(self) -> int:
         """Initial margin now, in parts per million of position value."""
         return self._state.initial_ppm
+
+    def lots_of(self, contracts: Decimal) -> int:
+        """Lots in a number of contracts, rounded down."""
+        return int(contracts * self.contract.lots_per_contract)
 
     def lots_for(self, fraction: float) -> int:
         """Lots whose notional at the mark is `fraction` of equity (>= 0), rounded down; 0 without equity or price."""

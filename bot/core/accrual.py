@@ -12,7 +12,7 @@ from typing import Final
 
 from bot.core.contract import FPPS, PRO_RATA, Contract
 from bot.core.events import Block
-from bot.core.units import NS_PER_S, PPB, S_PER_DAY, floor_div, share_ppm
+from bot.core.units import PPB, S_PER_DAY, floor_div, share_ppm
 
 INDEX_BITS: Final = 20
 INTEREST_DENOMINATOR: Final = PPB * S_PER_DAY
@@ -20,10 +20,12 @@ DIFFICULTY_1_TARGET: Final = 0xFFFF << 208
 
 
 def accrual_seconds(contract: Contract, block: Block) -> int:
-    """Return the whole seconds of `block`'s interval that lie after the contract's start; 0 past its end."""
-    if block.time_ns <= contract.start_ns or block.time_ns > contract.end_ns:
-        return 0
-    return min(block.interval_s, (block.time_ns - contract.start_ns) // NS_PER_S)
+    """Return the whole seconds that `block` pays for: its interval, if its time lies in (start, end] of the contract.
+
+    The block's time fixes entitlement, so the first block pays the whole interval that the contract's start cuts, and
+    the interval that expiry cuts is not paid: one block's worth at each end.
+    """
+    return block.interval_s if contract.start_ns < block.time_ns <= contract.end_ns else 0
 
 
 def is_found(seed: int, height: int, numerator: int, denominator: int) -> bool:

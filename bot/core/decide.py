@@ -6,7 +6,7 @@ from bot.core.contract import int64_bounds
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import MARKET, Account
 from bot.core.lending import fundable
-from bot.core.margin import free_margin_sat, margin_equity_sat, requirement_sat
+from bot.core.margin import collateral_sat, free_margin_sat, margin_equity_sat, requirement_sat
 from bot.core.matching import crosses
 from bot.core.order import (
     DEPOSIT,
@@ -24,8 +24,12 @@ from bot.core.order import (
     Transfer,
     Withdraw,
 )
+from bot.core.settlement import dearest_fee_ppm
 from bot.core.state import State
 from bot.core.units import NS_PER_DAY, fee_sat, notional_sat
+
+OWN_NAMES = ("", MARKET, "venue", "world")
+"""Owners of accounts that are nobody's who could log in."""
 
 
 def decide(state: State, command: Command) -> Rejection | None:
@@ -34,7 +38,7 @@ def decide(state: State, command: Command) -> Rejection | None:
         return Rejection("TIME_BEHIND", f"{command.time_ns} ns < {state.time_ns} ns")
     if state.expired and not isinstance(command, Withdraw | Transfer):
         return Rejection("EXPIRED", state.contract.id)
-    if command.user == MARKET or "/" in command.user or not command.user:
+    if type(command.user) is not str or command.user in OWN_NAMES or "/" in command.user:
         return Rejection("UNKNOWN_USER", repr(command.user))
     if isinstance(command, Deposit):
         return _asset_and_amount(state, command.asset, command.amount, only_btc=True)
@@ -53,11 +57,11 @@ def decide(state: State, command: Command) -> Rejection | None:
 
 
 def _asset_and_amount(state: State, asset: int, amount: int, only_btc: bool = False) -> Rejection | None:
-    if asset != BTC and (only_btc or asset != CONTRACT):
+    if type(asset) is not int or (asset != BTC and (only_btc or asset != CONTRACT)):
         return Rejection("BAD_ASSET", f"asset {asset}")
     most = int64_bounds(state.contract).max_notional_sat if asset == BTC else state.contract.tranche_lots
-    if not 0 < amount <= most:
-        return Rejection("BAD_AMOUNT", f"{amount} is not in 1..{most}")
+    if type(amount) is not int or not 0 < amount <= most:
+        return Rejection("BAD_AMOUNT", f"{amount!r} is not a whole number in 1..{most}")
     return None
 
 
@@ -85,7 +89,7 @@ def _transfer(state: State, account: Account, command: Transfer) -> Rejection | 
             return Rejection("LIQUIDATING", account.name)
         if command.asset == BTC:
             free = free_margin_sat(state, account, command.time_ns)
-        elif state.contract_is_collateral:
+        elif state.contract_is_collateral and account.margin_lots(state.ledger) > 0:
             free = min(free, _free_collateral_lots(state, account, command.time_ns))
     return _enough(command.source, free, command.amount)
 
@@ -103,12 +107,11 @@ def _place_offer(state: State, account: Account, command: PlaceOffer) -> Rejecti
     if rejection:
         return rejection
     lending = state.contract.lending
-    if not 0 <= command.rate_ppb_day <= lending.max_rate_ppb_day:
-        return Rejection("BAD_RATE", f"{command.rate_ppb_day} ppb/day is not in 0..{lending.max_rate_ppb_day}")
-    if not lending.min_term_days <= command.term_days <= lending.max_term_days:
-        return Rejection(
-            "BAD_TERM", f"{command.term_days} days is not in {lending.min_term_days}..{lending.max_term_days}"
-        )
+    rate, days = command.rate_ppb_day, command.term_days
+    if type(rate) is not int or not 0 <= rate <= lending.max_rate_ppb_day:
+        return Rejection("BAD_RATE", f"{rate!r} ppb/day is not in 0..{lending.max_rate_ppb_day}")
+    if type(days) is not int or not lending.min_term_days <= days <= lending.max_term_days:
+        return Rejection("BAD_TERM", f"{days!r} days is not in {lending.min_term_days}..{lending.max_term_days}")
     return _enough(DEPOSIT, state.free(account, DEPOSIT, command.asset), command.amount)
 
 
@@ -136,8 +139,8 @@ def same_order(state: State, command: PlaceOrder) -> int | None:
 
 
 def body(command: PlaceOrder) -> tuple[object, ...]:
-    """Return what must agree for two commands to name one order: everything but their times."""
-    return command[1:9]
+    """Return what must agree for two commands to name one order: everything but their times; to close is to reduce."""
+    return (*command[1:7], command.reduce_only or command.close, command.close)
 
 
 def _place_order(state: State, account: Account, command: PlaceOrder) -> Rejection | None:
@@ -151,7 +154,11 @@ def _place_order(state: State, account: Account, command: PlaceOrder) -> Rejecti
             return None
         return Rejection("CID_REUSED", f"cid {command.cid} is order {known}")
     if command.wallet == EXCHANGE:
-        return _market_known(state, command) or _would_take(state, command) or _exchange_funds(state, account, command)
+        return (
+            _market_known(state, command)
+            or _would_take(state, command, command.size_lots)
+            or _exchange_funds(state, account, command)
+        )
     if account.liquidating:
         return Rejection("LIQUIDATING", account.name)
     return _market_known(state, command) or _margin_order(state, account, command)
@@ -162,13 +169,20 @@ def _order_form(state: State, command: PlaceOrder) -> Rejection | None:
     reduces = command.reduce_only or command.close
     if command.wallet not in (EXCHANGE, TRADING) or (reduces and command.wallet != TRADING):
         return Rejection("BAD_WALLET", f"{command.wallet!r}, reduce-only or close {reduces}")
+    if type(command.size_lots) is not int:
+        return Rejection("BAD_AMOUNT", f"{command.size_lots!r} is not a whole number of lots")
     size = abs(command.size_lots)
     if size > contract.tranche_lots or (size == 0) != command.close:
         return Rejection("BAD_AMOUNT", f"{command.size_lots} lots, close {command.close}, of {contract.tranche_lots}")
     most = int64_bounds(contract).max_price_sat
     price = command.price_sat
-    if not 0 <= price <= most or price % contract.tick_sat or (command.post_only and price == 0):
-        return Rejection("BAD_PRICE", f"{price} sat, tick {contract.tick_sat}, at most {most}")
+    if (
+        type(price) is not int
+        or not 0 <= price <= most
+        or price % contract.tick_sat
+        or (command.post_only and price == 0)
+    ):
+        return Rejection("BAD_PRICE", f"{price!r} sat, tick {contract.tick_sat}, at most {most}")
     return None
 
 
@@ -178,10 +192,10 @@ def _market_known(state: State, command: PlaceOrder) -> Rejection | None:
     return None
 
 
-def _would_take(state: State, command: PlaceOrder) -> Rejection | None:
+def _would_take(state: State, command: PlaceOrder, size_lots: int) -> Rejection | None:
     if not command.post_only:
         return None
-    buys = command.size_lots > 0
+    buys = size_lots > 0
     for other in state.live:
         opposite = other.booked and other.is_live and (other.size_lots > 0) != buys
         if opposite and crosses(command.price_sat, other, buys):
@@ -195,7 +209,7 @@ def _exchange_funds(state: State, account: Account, command: PlaceOrder) -> Reje
     contract = state.contract
     price = command.price_sat or state.mark_sat
     amount = notional_sat(command.size_lots, price, contract.lots_per_contract)
-    need = amount + fee_sat(amount, contract.taker_fee_ppm)
+    need = amount + fee_sat(amount, dearest_fee_ppm(state))
     return _enough(EXCHANGE, state.free(account, EXCHANGE, BTC), need)
 
 
@@ -205,7 +219,7 @@ def _margin_order(state: State, account: Account, command: PlaceOrder) -> Reject
     size = -position if command.close else command.size_lots
     if (command.reduce_only or command.close) and size * position >= 0:
         return Rejection("NOTHING_TO_REDUCE", f"position {position} lots, order {size}")
-    taking = _would_take(state, command)
+    taking = _would_take(state, command, size)
     if taking:
         return taking
     if command.reduce_only or command.close:
@@ -224,6 +238,8 @@ def _margin_order(state: State, account: Account, command: PlaceOrder) -> Reject
         price = max(command.price_sat, state.mark_sat)
         need = requirement_sat(after, price, contract.lots_per_contract, state.initial_ppm)
         equity = margin_equity_sat(state, account, command.time_ns)
+        if after < 0 <= position:
+            equity -= collateral_sat(state, account)
         if equity < need:
             return Rejection("NOT_ENOUGH_MARGIN", f"equity {equity} sat, {after} lots need {need} sat")
     opening = abs(size) - (min(abs(size), abs(position)) if size * position < 0 else 0)

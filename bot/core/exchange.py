@@ -10,7 +10,6 @@ from bot.core import matching, settlement
 from bot.core.contract import Contract
 from bot.core.decide import decide, same_order
 from bot.core.events import (
-    BTC,
     CONTRACT,
     RANK_BLOCK,
     RANK_DATA,
@@ -26,7 +25,7 @@ from bot.core.events import (
     SwapRate,
 )
 from bot.core.ledger import MARKET, Account
-from bot.core.lending import add_offer, drop_offer, lend_to_market, on_swap_rate, pay_interest, refinance
+from bot.core.lending import add_offer, drop_offer, lend_to_market, on_swap_rate, overdue_lots, pay_interest, refinance
 from bot.core.margin import margin_equity_sat, requirement_sat, total_equity_sat
 from bot.core.order import (
     EXCHANGE,
@@ -44,7 +43,7 @@ from bot.core.order import (
 )
 from bot.core.settlement import cancel, settle_dividends
 from bot.core.state import Loan, MarketRules, new_state
-from bot.core.units import NS_PER_DAY, PPM, ceil_div, notional_sat
+from bot.core.units import NS_PER_DAY, PPM, notional_sat
 
 
 class Exchange:
@@ -57,6 +56,9 @@ class Exchange:
 
     def __init__(self, contract: Contract, rules: MarketRules, time_ns: int, keep_moves: bool = True) -> None:
         self.state = new_state(contract, rules, time_ns, keep_moves)
+        # Before the first step the first terms hold: there is no time without margin.
+        self.state.initial_ppm = contract.margin[0].initial_ppm
+        self.state.maintenance_ppm = contract.margin[0].maintenance_ppm
         times = sorted({step.from_ns for step in contract.margin} | {step.from_ns for step in contract.collateral})
         self._steps = [t for t in times if t > time_ns]
         self._step_terms(time_ns)
@@ -137,6 +139,7 @@ class Exchange:
         order = Order(state.new_id(), command, size_lots, size_lots, state.event, forced=forced)
         state.orders[order.id] = order
         state.live.append(order)
+        state.changes += 1
         return order
 
     # Market events ------------------------------------------------------------------------------------------
@@ -161,6 +164,7 @@ class Exchange:
         if state.expired:
             return
         state.event += 1
+        state.bid_sat, state.ask_sat = quote.bid_sat, quote.ask_sat
         state.mark_sat = (quote.bid_sat + quote.ask_sat) // 2
         self.check_margins()
         if state.live:
@@ -174,6 +178,7 @@ class Exchange:
         if state.expired:
             return
         state.event += 1
+        state.bid_sat = state.ask_sat = 0
         state.mark_sat = bar.open_sat
         if state.live:
             matching.match_open(state, bar)
@@ -186,6 +191,7 @@ class Exchange:
         if state.expired:
             return
         state.event += 1
+        state.bid_sat = state.ask_sat = 0
         state.mark_sat = bar.close_sat
         self.check_margins()
         if state.live:
@@ -207,7 +213,7 @@ class Exchange:
         state = self.state
         while True:
             due = self._next_due()
-            if due >= (time_ns, rank):
+            if state.expired or due >= (time_ns, rank):
                 state.due_ns = due[0]
                 return
             state.time_ns = due[0]
@@ -262,15 +268,21 @@ class Exchange:
             return
         loan.overdue = True
         account = state.accounts[loan.borrower]
+        account.overdue = True
         state.notify(account.name, "cover", f"loan {loan.id}: no lender for {unfunded}, the venue covers it")
-        if account.liquidating:
+        self._cover(account)
+
+    def _cover(self, account: Account) -> None:
+        """See to it that forced orders stand for all that is overdue; the position may have changed since the last."""
+        state = self.state
+        lots = overdue_lots(state, account)
+        account.overdue = lots != 0
+        if account.liquidating or lots == 0:
             return
-        if loan.asset == CONTRACT:
-            size = unfunded
-        else:
-            owed = -state.balance(account.owed[BTC])
-            size = -ceil_div(account.margin_lots(state.ledger) * unfunded, owed)
-        self._force(account, size)
+        live = (order for order in state.live if order.is_live and order.forced and order.command.user == account.name)
+        lots -= sum(abs(order.remaining_lots) for order in live)
+        if lots > 0:
+            self._force(account, lots if account.margin_lots(state.ledger) < 0 else -lots)
 
     def _force(self, account: Account, size_lots: int) -> None:
         now = self.state.time_ns
@@ -280,12 +292,14 @@ class Exchange:
     # Margin -------------------------------------------------------------------------------------------------
 
     def check_margins(self) -> None:
-        """Call or liquidate each margin account below its requirement: at a mark, a fill, a payment, a step of terms."""
+        """Call or liquidate each margin account below its requirement: at marks, fills, payments, steps of terms."""
         if not self.state.loans:
             return
         for account in self.state.accounts.values():
             if account.loan_ids and not account.liquidating and account.name != MARKET:
                 self._check_margin(account)
+                if account.overdue:
+                    self._cover(account)
 
     def _check_margin(self, account: Account) -> None:
         """Liquidate below maintenance; call once below the call level; forget the call above it."""

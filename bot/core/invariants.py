@@ -5,12 +5,15 @@ The numbers are those of docs/accounting.md. A breach is a bug of ours, never a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bot.core.accrual import INDEX_BITS
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import MARKET, Account
 from bot.core.margin import margin_equity_sat, requirement_sat
+from bot.core.order import Order
 from bot.core.state import State
-from bot.core.units import NS_PER_S
+from bot.core.units import NS_PER_DAY, NS_PER_S
 
 
 class InvariantError(AssertionError):
@@ -26,8 +29,11 @@ def _require(number: int, holds: bool, text: str) -> None:
         raise InvariantError(number, text)
 
 
-def check(state: State, first_move: int = 0) -> None:
-    """Raise InvariantError if anything is wrong; moves before `first_move` are taken as checked."""
+def check(state: State, first_move: int = 0, every_order: bool = True) -> None:
+    """Raise InvariantError if anything is wrong.
+
+    Moves before `first_move` are taken as checked; without `every_order` so are orders that have ended.
+    """
     _check_moves(state, first_move)
     _check_sums(state)
     _check_positions(state)
@@ -36,7 +42,7 @@ def check(state: State, first_move: int = 0) -> None:
             _check_wallets(state, account)
     _check_dividends(state)
     _check_loans(state)
-    _check_orders(state)
+    _check_orders(state, state.orders.values() if every_order else state.live)
     _check_expiry(state)
 
 
@@ -60,6 +66,9 @@ def _check_positions(state: State) -> None:
     ledger = state.ledger
     net = sum(account.spot_lots(ledger) + account.margin_lots(ledger) for account in state.accounts.values())
     _require(3, net == issued, f"long - short = {net} lots, issued {issued}")
+    market = state.market()
+    owned = state.balance(market.exchange[CONTRACT]) + state.balance(market.owed[CONTRACT])
+    _require(3, owned >= 0, f"the market has sold or lent {-owned} lots that it must give back")
     for account in state.accounts.values():
         held = state.balance(account.position[CONTRACT])
         _require(3, held >= 0, f"{account.name} is short {-held} lots that he did not borrow")
@@ -112,10 +121,10 @@ def _check_loans(state: State) -> None:
     _require(3, lots == state.lent_lots <= state.contract.tranche_lots, f"lent {lots}, counted {state.lent_lots}")
 
 
-def _check_orders(state: State) -> None:
+def _check_orders(state: State, orders: Iterable[Order]) -> None:
     bid, ask = 0, 1 << 62
     live = {order.id for order in state.live}
-    for order in state.orders.values():
+    for order in orders:
         parts = order.filled_lots + order.remaining_lots + order.cancelled_lots
         signs = {part > 0 for part in (order.size_lots, order.filled_lots, order.remaining_lots) if part}
         _require(7, parts == order.size_lots and len(signs) == 1, f"{order}")
@@ -126,10 +135,10 @@ def _check_orders(state: State) -> None:
                 bid = max(bid, order.command.price_sat)
             else:
                 ask = min(ask, order.command.price_sat)
+        command = order.command
+        named = state.by_cid.get((command.user, command.cid, command.time_ns // NS_PER_DAY))
+        _require(11, order.forced or named == order.id, f"cid {command.cid} names {named}, not {order}")
     _require(7, bid < ask, f"the book is crossed: bid {bid}, ask {ask}")
-    for (user, cid, _), order_id in state.by_cid.items():
-        command = state.orders[order_id].command
-        _require(11, (command.user, command.cid) == (user, cid), f"cid {cid} of {user} names {command}")
 
 
 def check_margin(state: State) -> None:

@@ -14,10 +14,13 @@ Account names read `owner/purse/asset`. A user's purses:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.events import BTC, CONTRACT, Posting
 from bot.core.order import DEPOSIT, EXCHANGE, TRADING
+
+if TYPE_CHECKING:
+    from bot.core.margin import Standing
 
 POSITION = "position"
 OWED = "owed"
@@ -43,7 +46,7 @@ class Ledger:
     """Balances and the moves that made them.
 
     A move debits one account and credits another, so that postings sum to zero per asset by construction.
-    `keep_moves` False drops the record, not the arithmetic.
+    `keep_moves` False drops the record, not the arithmetic. `count` rises when a user's purse may have changed.
     """
 
     __slots__ = ("balances", "count", "keep_moves", "moves", "transaction")
@@ -71,6 +74,12 @@ class Ledger:
         self.count += 1
         if self.keep_moves:
             self.moves.append(Move(self.transaction, time_ns, kind, source, target, amount))
+
+    def move_apart(self, time_ns: int, kind: str, source: str, target: str, amount: int) -> None:
+        """Move between accounts of the venue and the world: what a user's purses hold stands, and so does `count`."""
+        count = self.count
+        self.move(time_ns, kind, source, target, amount)
+        self.count = count
 
     def balance(self, account: str) -> int:
         """Return the balance of `account`, 0 if it was never used."""
@@ -123,12 +132,14 @@ class Account:
         "margin_index",
         "name",
         "offered",
+        "overdue",
         "owed",
         "position",
         "purses",
         "reserved",
         "spot_carry",
         "spot_index",
+        "standing",
         "trading",
     )
 
@@ -152,8 +163,10 @@ class Account:
         self.cached_sat = 0
         self.cached_spot_lots = 0
         self.cached_margin_lots = 0
+        self.standing: Standing | None = None  # kept by bot.core.margin
         self.called = False
         self.liquidating = False
+        self.overdue = False  # a loan has ended without a successor and is being covered
 
     def spot_lots(self, ledger: Ledger) -> int:
         """Lots owned outright, those lent out included."""

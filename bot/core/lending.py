@@ -13,7 +13,7 @@ from bot.core.ledger import MARKET, Account
 from bot.core.margin import loan_value_sat
 from bot.core.order import DEPOSIT, EXCHANGE
 from bot.core.state import Loan, Offer, State
-from bot.core.units import NS_PER_DAY, NS_PER_S, notional_sat
+from bot.core.units import NS_PER_DAY, NS_PER_S, ceil_div, notional_sat
 
 
 def lender_purse(account: Account, asset: int) -> str:
@@ -44,12 +44,12 @@ def drop_offer(state: State, offer: Offer) -> None:
 def usable(state: State, borrower: str, asset: int, replaced: int = 0) -> list[tuple[Offer, int]]:
     """Return the offers that `borrower` can draw on now, cheapest first, each with what it gives.
 
-    Nothing of his own, nothing above the venue's rate limit, no contract that the market does not hold, and in all
+    Nothing of his own, nothing above the venue's rate limit, no contract that the market does not own, and in all
     no more contracts than the tranche has (`replaced` lots of loans are about to be paid back).
     """
     limit = state.contract.lending.max_rate_ppb_day
     room = state.contract.tranche_lots - state.lent_lots + replaced
-    held = max(state.balance(state.market().exchange[CONTRACT]), 0)
+    held = market_lots(state)
     found: list[tuple[Offer, int]] = []
     for offer in state.offers[asset]:
         if offer.lender == borrower or offer.rate_ppb_day > limit:
@@ -62,6 +62,25 @@ def usable(state: State, borrower: str, asset: int, replaced: int = 0) -> list[t
         if amount > 0:
             found.append((offer, amount))
     return found
+
+
+def market_lots(state: State) -> int:
+    """Return the lots that the market can deliver or lend: what it owns, not what it must give back."""
+    market = state.market()
+    return max(state.balance(market.exchange[CONTRACT]) + state.balance(market.owed[CONTRACT]), 0)
+
+
+def overdue_lots(state: State, account: Account) -> int:
+    """Return how many lots must be traded to pay back the overdue loans of `account`, rounded up."""
+    overdue = [0, 0]
+    for loan_id in account.loan_ids:
+        loan = state.loans[loan_id]
+        if loan.overdue:
+            overdue[loan.asset] += loan.amount
+    if overdue[BTC] == 0:
+        return overdue[CONTRACT]
+    owed = -state.balance(account.owed[BTC])
+    return ceil_div(account.margin_lots(state.ledger) * overdue[BTC], owed)
 
 
 def fundable(state: State, borrower: str, asset: int) -> int:
@@ -108,6 +127,7 @@ def _open_loan(state: State, borrower: Account, offer: Offer, amount: int) -> No
     state.loans[loan.id] = loan
     state.due_ns = 0
     state.changes += 1
+    state.loan_changes += 1
     borrower.loan_ids.append(loan.id)
     if asset == CONTRACT:
         state.lent_lots += amount
@@ -131,6 +151,7 @@ def pay_interest(state: State, loan: Loan) -> None:
         return
     interest, loan.carry = interest_sat(loan_value_sat(state, loan), loan.rate_ppb_day, seconds, loan.carry)
     loan.paid_to_s = now_s
+    state.loan_changes += 1
     cut = venue_cut_sat(interest, state.contract.lending.venue_cut_ppm)
     borrower = state.accounts[loan.borrower]
     lender = state.accounts[loan.lender]
@@ -159,6 +180,7 @@ def repay_loan(state: State, loan: Loan, amount: int) -> None:
     """Give back `amount` of one loan; a loan that is paid back whole is over."""
     pay_interest(state, loan)
     state.changes += 1
+    state.loan_changes += 1
     borrower = state.accounts[loan.borrower]
     lender = state.accounts[loan.lender]
     purse = borrower.exchange if borrower.name == MARKET else borrower.position

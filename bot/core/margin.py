@@ -1,4 +1,8 @@
-"""Margin: what a trading wallet is worth, what its position requires, when the venue acts."""
+"""Margin: what an account is worth, what its position requires.
+
+Worth is asked for at every mark, so what stands still between two changes is summed once (`Standing`): the cost of a
+mark does not depend on how many loans there are. Interest owed on all loans is summed exactly, then rounded down once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from bot.core.contract import MARK
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
 from bot.core.state import Loan, State
-from bot.core.units import NS_PER_S, PPM, ceil_div, fee_sat, notional_sat
+from bot.core.units import NS_PER_S, PPM, ceil_div, fee_sat, notional_sat, share_ppm
 
 
 def loan_value_sat(state: State, loan: Loan) -> int:
@@ -22,15 +26,128 @@ def loan_value_sat(state: State, loan: Loan) -> int:
     return loan.entry_sat
 
 
-def accrued_interest_sat(state: State, loan: Loan, time_ns: int) -> int:
-    """Return the interest of `loan` that is owed at `time_ns` and not yet paid, in satoshi, rounded down."""
-    seconds = time_ns // NS_PER_S - loan.paid_to_s
-    return (loan_value_sat(state, loan) * loan.rate_ppb_day * seconds + loan.carry) // INTEREST_DENOMINATOR
+class Interest:
+    """Interest that accrues on a set of loans, linear in time and, for contracts under `mark` accrual, in the mark.
+
+    With a the amount, V the fixed base, r the rate and p the second up to which a loan is paid, counted from `from_s`:
+    (sum V r (t - p) + sum carry + mark / lots_per_contract x sum a r (t - p)) / (10^9 x 86,400) satoshi.
+    """
+
+    __slots__ = ("carry", "denominator", "fixed", "fixed_paid", "from_s", "lots_per_contract", "marked", "marked_paid")
+
+    def __init__(self, state: State, loans: list[Loan], from_s: int) -> None:
+        self.from_s = from_s
+        self.lots_per_contract = state.contract.lots_per_contract
+        self.denominator = INTEREST_DENOMINATOR * self.lots_per_contract
+        self.fixed = self.fixed_paid = self.marked = self.marked_paid = self.carry = 0
+        on_mark = state.contract.lending.accrual == MARK
+        for loan in loans:
+            self.carry += loan.carry
+            if loan.asset == CONTRACT and on_mark:
+                slope = loan.amount * loan.rate_ppb_day
+                self.marked += slope
+                self.marked_paid += slope * (loan.paid_to_s - from_s)
+            else:
+                slope = loan_value_sat(state, loan) * loan.rate_ppb_day
+                self.fixed += slope
+                self.fixed_paid += slope * (loan.paid_to_s - from_s)
+
+    def due_sat(self, mark_sat: int, time_s: int) -> int:
+        """Return what is owed at `time_s` and not yet paid, in satoshi, rounded down."""
+        seconds = time_s - self.from_s
+        fixed = self.fixed * seconds - self.fixed_paid + self.carry
+        marked = (self.marked * seconds - self.marked_paid) * mark_sat
+        return (fixed * self.lots_per_contract + marked) // self.denominator
 
 
-def margin_dividend_sat(state: State, account: Account, lots: int) -> int:
-    """Return the dividends of a margin position of signed `lots` that are not yet posted, rounded down."""
-    return (lots * (state.index - account.margin_index) + account.margin_carry) >> INDEX_BITS
+class Standing:
+    """What one account is worth as a function of mark and time, until the ledger, the dividend index or a loan changes.
+
+    `lots` is everything he has, `margin_lots` his margin position; `fixed_sat` is all his bitcoin with the dividends
+    due, `margin_fixed_sat` what of it counts for the trading wallet; `owed` and `lent` accrue interest.
+    """
+
+    __slots__ = (
+        "_cash_sat",
+        "_collateral_lots",
+        "_contract",
+        "fixed_sat",
+        "key",
+        "lent",
+        "lots",
+        "margin_fixed_sat",
+        "margin_lots",
+        "owed",
+    )
+
+    def __init__(self, state: State, account: Account, key: tuple[int, int, int], last: Standing | None) -> None:
+        account.refresh(state.ledger)
+        self.key = key
+        self._contract = state.contract
+        spot = account.cached_spot_lots
+        self.margin_lots = margin = account.cached_margin_lots
+        self.lots = spot + margin
+        due = (margin * (state.index - account.margin_index) + account.margin_carry) >> INDEX_BITS
+        spot_due = (spot * (state.index - account.spot_index) + account.spot_carry) >> INDEX_BITS
+        self.fixed_sat = account.cached_sat + spot_due + due
+        if last is not None and last.key[0] == key[0]:
+            self._cash_sat: int = last._cash_sat
+            self._collateral_lots: int = last._collateral_lots
+        else:
+            balance = state.balance
+            self._cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
+            self._collateral_lots = balance(account.trading[CONTRACT])
+        self.margin_fixed_sat = self._cash_sat + due
+        self.owed: Interest | None
+        self.lent: Interest | None
+        if last is not None and last.key[2] == key[2]:
+            self.owed, self.lent = last.owed, last.lent
+        else:
+            self.owed = self._interest(state, [state.loans[i] for i in account.loan_ids])
+            self.lent = self._interest(state, [loan for loan in state.loans.values() if loan.lender == account.name])
+
+    @staticmethod
+    def _interest(state: State, loans: list[Loan]) -> Interest | None:
+        return Interest(state, loans, state.time_ns // NS_PER_S) if loans else None
+
+    def equity_sat(self, mark_sat: int, time_ns: int) -> int:
+        """Return everything the account is worth, in satoshi: see total_equity_sat."""
+        equity = self.fixed_sat
+        if self.lots:
+            equity += notional_sat(self.lots, mark_sat, self._contract.lots_per_contract)
+        if self.owed is not None:
+            equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
+        if self.lent is not None:
+            interest = self.lent.due_sat(mark_sat, time_ns // NS_PER_S)
+            equity += interest - share_ppm(interest, self._contract.lending.venue_cut_ppm)
+        return equity
+
+    def margin_equity_sat(self, state: State, mark_sat: int, time_ns: int) -> int:
+        """Return the equity of the trading wallet, in satoshi: see margin_equity_sat."""
+        value = notional_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract)
+        equity = self.margin_fixed_sat + value - fee_sat(abs(value), self._contract.taker_fee_ppm)
+        if self.owed is not None:
+            equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
+        if state.contract_is_collateral and self.margin_lots >= 0:
+            equity += notional_sat(self._collateral_lots, mark_sat, self._contract.lots_per_contract)
+        return equity
+
+    def is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
+        """Return whether neither margin call nor liquidation is due at this mark; without a loan nothing is."""
+        if self.owed is None:
+            return True
+        required = requirement_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract, state.maintenance_ppm)
+        equity = self.margin_equity_sat(state, mark_sat, time_ns)
+        return equity >= required and equity * PPM >= required * self._contract.margin_call_ppm
+
+
+def standing(state: State, account: Account) -> Standing:
+    """Return what `account` is worth as a function of mark and time, as things stand now."""
+    known = account.standing
+    key = (state.ledger.count, state.index, state.loan_changes)
+    if known is None or known.key != key:
+        known = account.standing = Standing(state, account, key, known)
+    return known
 
 
 def margin_equity_sat(state: State, account: Account, time_ns: int) -> int:
@@ -40,27 +157,60 @@ def margin_equity_sat(state: State, account: Account, time_ns: int) -> int:
     wallet + P/L with closing fees - accrued interest). Contracts in the wallet count where the dated rule says
     so, and only for a long.
     """
-    balances = state.ledger.balances
-    contract = state.contract
-    lots = account.margin_lots(state.ledger)
-    value = notional_sat(lots, state.mark_sat, contract.lots_per_contract)
-    cash = (
-        balances.get(account.trading[BTC], 0)
-        + balances.get(account.position[BTC], 0)
-        + balances.get(account.owed[BTC], 0)
-    )
-    interest = sum(accrued_interest_sat(state, state.loans[i], time_ns) for i in account.loan_ids)
-    equity = cash + value + margin_dividend_sat(state, account, lots) - interest
-    equity -= fee_sat(abs(value), contract.taker_fee_ppm)
-    if state.contract_is_collateral and lots >= 0:
-        owned = balances.get(account.trading[CONTRACT], 0)
-        equity += notional_sat(owned, state.mark_sat, contract.lots_per_contract)
-    return equity
+    return standing(state, account).margin_equity_sat(state, state.mark_sat, time_ns)
 
 
 def requirement_sat(size_lots: int, price_sat: int, lots_per_contract: int, margin_ppm: int) -> int:
     """Return the margin that a position of `size_lots` at `price_sat` requires, in satoshi, rounded up."""
     return ceil_div(notional_sat(abs(size_lots), price_sat, lots_per_contract) * margin_ppm, PPM)
+
+
+def collateral_sat(state: State, account: Account) -> int:
+    """Return what the trading wallet's contracts count for at the mark, in satoshi, where the dated rule says so."""
+    if not state.contract_is_collateral:
+        return 0
+    owned = state.balance(account.trading[CONTRACT])
+    return notional_sat(owned, state.mark_sat, state.contract.lots_per_contract)
+
+
+# Each amount of a trade is rounded once; together they stay within this many satoshi of the unrounded sum.
+ROUNDINGS_SAT = 5
+
+
+def room_lots(state: State, account: Account, buys: bool, price_sat: int, fair: bool) -> int:
+    """Return how many lots `account` may trade on margin at `price_sat`: a large number if nothing binds.
+
+    What it opens must leave equity at the mark >= initial margin, the loss against the mark and both fees included.
+    What it closes is free with the market or at a `fair` price; with another user at a worse price it must leave
+    the same, or two accounts of one person could trade off the market and leave the loss with the venue.
+    """
+    contract = state.contract
+    mark, initial, fee = state.mark_sat, state.initial_ppm, max(contract.taker_fee_ppm, contract.maker_fee_ppm)
+    position = account.margin_lots(state.ledger)
+    held = abs(position)
+    closing = held if position * (1 if buys else -1) < 0 else 0
+    equity = margin_equity_sat(state, account, state.time_ns) - ROUNDINGS_SAT
+    if not buys and position >= 0:
+        equity -= collateral_sat(state, account)  # it does not count for a short
+    # In parts per million of a satoshi per contract, times lots: what one lot costs in equity against the mark.
+    scale = PPM * contract.lots_per_contract
+    loss = (price_sat - mark if buys else mark - price_sat) * PPM + price_sat * fee
+    spare = equity * scale
+    if closing:
+        kept = spare - held * initial * mark
+        if not fair and loss > (initial + fee) * mark:
+            lots = max(kept, 0) // (loss - (initial + fee) * mark)
+            if lots < closing:
+                return lots
+        elif not fair and kept < 0:
+            return 0
+        spare -= closing * (loss - fee * mark)
+    else:
+        spare -= held * initial * mark
+    cost = loss + (initial + fee) * mark
+    if spare < 0:
+        return closing
+    return closing + (spare // cost if cost > 0 else contract.tranche_lots)
 
 
 def free_margin_sat(state: State, account: Account, time_ns: int) -> int:
@@ -79,20 +229,4 @@ def total_equity_sat(state: State, account: Account, time_ns: int) -> int:
     All satoshi, all lots at the mark, dividends due and not posted, interest due to and from him and not posted
     (his share as a lender after the venue's cut).
     """
-    if account.cached_until != state.ledger.count:
-        account.refresh(state.ledger)
-    spot = account.cached_spot_lots
-    margin = account.cached_margin_lots
-    index = state.index
-    equity = account.cached_sat + notional_sat(spot + margin, state.mark_sat, state.contract.lots_per_contract)
-    equity += (spot * (index - account.spot_index) + account.spot_carry) >> INDEX_BITS
-    equity += (margin * (index - account.margin_index) + account.margin_carry) >> INDEX_BITS
-    if not state.loans:
-        return equity
-    for loan in state.loans.values():
-        if loan.borrower == account.name:
-            equity -= accrued_interest_sat(state, loan, time_ns)
-        elif loan.lender == account.name:
-            interest = accrued_interest_sat(state, loan, time_ns)
-            equity += interest - interest * state.contract.lending.venue_cut_ppm // PPM
-    return equity
+    return standing(state, account).equity_sat(state.mark_sat, time_ns)

@@ -5,16 +5,21 @@ the next quote, or the open of the next bar plus half the assumed spread. A limi
 by is a maker: it fills at its own price, when a quote reaches it or a bar trades through it (or touches it, where
 `touch_fills` says so). Behind a quote's displayed size stand `depth_levels` more of the same size, each one
 spread worse. Of a bar's volume at most the set share is ours, open and close together.
+
+Users meet each other when an order arrives, a market order also while it waits; but a market order (a liquidation is
+one) never gets less from a user than the outside market offered when it was last seen.
 """
 
 from __future__ import annotations
 
 from bot.core.events import Bar, Quote
 from bot.core.ledger import Account
+from bot.core.lending import overdue_lots
 from bot.core.order import Order
 from bot.core.settlement import Leg, cancel, capacity_lots, settle_trade
-from bot.core.state import State
-from bot.core.units import PPM, ceil_div, floor_div, share_ppm
+from bot.core.state import State, market_price_sat
+from bot.core.state import open_level as open_level
+from bot.core.units import share_ppm
 
 
 class Level:
@@ -36,15 +41,6 @@ def quote_levels(quote: Quote, state: State) -> tuple[list[Level], list[Level]]:
     return asks, bids
 
 
-def open_level(price_sat: int, state: State, buys: bool) -> int:
-    """Return what a taker pays or gets at a bar's open: half the assumed spread worse, on the tick, against him."""
-    tick = state.contract.tick_sat
-    half = state.rules.half_spread_ppm
-    if buys:
-        return tick * ceil_div(price_sat * (PPM + half), PPM * tick)
-    return max(tick * floor_div(price_sat * (PPM - half), PPM * tick), tick)
-
-
 def by_priority(order: Order) -> tuple[bool, bool, int, int]:
     """Sort key: the venue's own orders, then market orders, then the better price, then the older."""
     price = order.command.price_sat
@@ -52,26 +48,30 @@ def by_priority(order: Order) -> tuple[bool, bool, int, int]:
 
 
 def reduce_to_position(state: State, order: Order) -> None:
-    """Cut a reduce-only order to what there is to reduce; nothing left ends it."""
+    """Cut a reduce-only order to what there is to reduce, a forced cover to what is overdue; nothing left ends it."""
     account = state.accounts[order.command.user]
     position = account.margin_lots(state.ledger)
     most = min(abs(order.remaining_lots), max(-position if order.remaining_lots > 0 else position, 0))
+    if order.forced and not account.liquidating:
+        most = min(most, overdue_lots(state, account))
     excess = abs(order.remaining_lots) - most
     if most == 0:
         cancel(state, order, "NOTHING_TO_REDUCE")
     elif excess:
+        state.changes += 1
         excess = excess if order.remaining_lots > 0 else -excess
         order.remaining_lots -= excess
         order.cancelled_lots += excess
 
 
 def match_users(state: State, order: Order) -> None:
-    """Match an order that has just become active against other users' resting orders, best price first.
+    """Match an order that has just become active, or a waiting market order, with users' resting orders, best first.
 
-    Meeting one's own order cancels the rest of the incoming one.
+    Meeting one's own order cancels the rest of the incoming one, or, if the venue forced that, the resting one: nothing
+    may stand in the way of a liquidation. A post-only order that would be matched is cancelled.
     """
     buys = order.size_lots > 0
-    limit = order.command.price_sat
+    limit = order.command.price_sat or market_price_sat(state, buys)
     rivals = [
         other
         for other in state.live
@@ -81,9 +81,15 @@ def match_users(state: State, order: Order) -> None:
     for other in rivals:
         if not order.is_live:
             return
-        if other.command.user == order.command.user:
-            cancel(state, order, "SELF_TRADE")
+        if order.command.post_only:
+            cancel(state, order, "WOULD_TAKE")
             return
+        if other.command.user == order.command.user:
+            if not order.forced:
+                cancel(state, order, "SELF_TRADE")
+                return
+            cancel(state, other, "SELF_TRADE")
+            continue
         if other.command.reduce_only:
             reduce_to_position(state, other)
         if other.is_live and order.is_live:
@@ -152,8 +158,11 @@ def eligible(state: State, time_ns: int) -> list[Order]:
         if order.is_live and order.event < state.event and order.command.active_ns <= time_ns:
             if not order.active:
                 activate(state, order)
-            elif order.command.reduce_only:
-                reduce_to_position(state, order)
+            else:
+                if order.command.reduce_only:
+                    reduce_to_position(state, order)
+                if order.command.price_sat == 0 and order.is_live:
+                    match_users(state, order)
             if order.is_live:
                 found.append(order)
     if len(found) > 1:
@@ -190,7 +199,7 @@ def _take(state: State, order: Order, levels: list[Level]) -> None:
 def _trade(state: State, order: Order, account: Account, other: Order | None, price_sat: int, most_lots: int) -> int:
     """Trade as much as both sides want, can fund and `most_lots` allows; return the lots traded.
 
-    A side that cannot fund the rest loses it: that rest is cancelled by name.
+    A side that cannot pay for, fund or margin the rest loses it: that rest is cancelled by name.
     """
     buys = order.size_lots > 0
     mine = Leg(state.accounts[order.command.user], order, other is None and order.rested)
@@ -199,14 +208,14 @@ def _trade(state: State, order: Order, account: Account, other: Order | None, pr
     wanted = min(abs(order.remaining_lots), most_lots)
     if other is not None:
         wanted = min(wanted, abs(other.remaining_lots))
-    can_buy = capacity_lots(state, buyer, True, price_sat)
-    can_sell = capacity_lots(state, seller, False, price_sat)
+    can_buy, buyer_lacks = capacity_lots(state, buyer, True, price_sat, other is not None)
+    can_sell, seller_lacks = capacity_lots(state, seller, False, price_sat, other is not None)
     lots = min(wanted, can_buy, can_sell)
     if lots > 0:
         settle_trade(state, buyer, seller, lots, price_sat)
-    for leg, can in ((buyer, can_buy), (seller, can_sell)):
+    for leg, can, lacks in ((buyer, can_buy, buyer_lacks), (seller, can_sell, seller_lacks)):
         if leg.order is not None and can < wanted and leg.order.is_live:
-            cancel(state, leg.order, "NOT_ENOUGH_BALANCE" if leg.order.command.wallet == "exchange" else "NO_FUNDING")
+            cancel(state, leg.order, lacks)
             state.notify(
                 leg.account.name,
                 "cancelled",

@@ -55,7 +55,7 @@ class PlaceOrder(NamedTuple):
     """Buy (`size_lots` > 0) or sell (< 0); `price_sat` 0 is a market order.
 
     `cid` is the user's own id: the same cid, day and body name the same order. `active_ns` is when the order
-    reaches the venue (time + latency). `close` takes the whole margin position, whatever `size_lots` says.
+    reaches the venue (time + latency). `close` takes the whole margin position; `size_lots` is then 0.
     """
 
     time_ns: int
@@ -111,13 +111,13 @@ Command = Deposit | Withdraw | Transfer | PlaceOrder | CancelOrder | PlaceOffer 
 REJECTIONS: Final = {
     "TIME_BEHIND": "the command is older than the last event",
     "EXPIRED": "the contract has expired; only withdrawals and transfers are left",
-    "UNKNOWN_USER": "nobody of that name has deposited anything",
+    "UNKNOWN_USER": "nobody of that name has deposited anything, or the name is the venue's own",
     "BAD_WALLET": "the wallet is not one of exchange, trading, deposit, or is of no use here",
     "BAD_ASSET": "the asset is neither BTC nor the contract",
-    "BAD_AMOUNT": "the amount or size is zero, negative, or beyond the contract's bounds",
+    "BAD_AMOUNT": "the amount or size is zero, negative, not whole, or beyond the contract's bounds",
     "BAD_PRICE": "the price is negative, off the tick, or beyond the contract's bounds",
-    "BAD_RATE": "the loan rate is negative or above the venue's limit",
-    "BAD_TERM": "the loan's term is outside the venue's range",
+    "BAD_RATE": "the loan rate is negative, not whole, or above the venue's limit",
+    "BAD_TERM": "the loan's term is not whole days or outside the venue's range",
     "CID_REUSED": "this cid named another order on this UTC day",
     "UNKNOWN_ID": "no such order, offer or loan belongs to this user",
     "ALREADY_FINAL": "the order, offer or loan has already ended",

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from bot.core.accrual import block_income_sat, dividend_sat, index_rise, pool_fee_sat
 from bot.core.events import BTC, CONTRACT, Block, Fill
 from bot.core.ledger import MARKET, Account
-from bot.core.lending import borrow, drop_offer, fundable, pay_interest, repay
+from bot.core.lending import borrow, drop_offer, fundable, market_lots, pay_interest, repay
+from bot.core.margin import room_lots
 from bot.core.order import CANCELLED, EXCHANGE, FILLED, PARTIAL, Order
-from bot.core.state import State
-from bot.core.units import PPM, fee_sat, notional_sat
+from bot.core.state import State, market_price_sat, open_level
+from bot.core.units import PPM, ceil_div, fee_sat, notional_sat
 
 
 class Leg(NamedTuple):
@@ -30,8 +31,8 @@ def on_block(state: State, block: Block) -> None:
     fee = pool_fee_sat(income, contract.payout.fee_ppm)
     net = income - fee
     state.ledger.begin()
-    state.ledger.move(state.time_ns, "block", state.venue.pool, state.venue.pool_fee, fee)
-    state.ledger.move(state.time_ns, "block", state.venue.pool, state.venue.dividends, net)
+    state.ledger.move_apart(state.time_ns, "block", state.venue.pool, state.venue.pool_fee, fee)
+    state.ledger.move_apart(state.time_ns, "block", state.venue.pool, state.venue.dividends, net)
     rise, state.index_carry = index_rise(net, state.index_carry, contract.tranche_lots)
     state.index += rise
 
@@ -52,32 +53,54 @@ def settle_dividends(state: State, account: Account) -> None:
         ledger.move(state.time_ns, "dividend", state.venue.dividends, account.trading[BTC], due)
 
 
-def capacity_lots(state: State, leg: Leg, buys: bool, price_sat: int) -> int:
-    """Return how many lots a leg can pay, deliver or fund at `price_sat`; a very large number if nothing binds."""
+def capacity_lots(state: State, leg: Leg, buys: bool, price_sat: int, with_user: bool) -> tuple[int, str]:
+    """Return how many lots a leg can pay, deliver, fund and margin at `price_sat`, and what is lacking for more.
+
+    A large number if nothing binds. Trades with another user, who may be the same person, are held to more: see
+    `margin.room_lots`.
+    """
     account, order, _ = leg
     if order is None:
-        return state.contract.tranche_lots if buys else max(state.balance(account.exchange[CONTRACT]), 0)
-    per_contract = state.contract.lots_per_contract
+        return (state.contract.tranche_lots if buys else market_lots(state)), ""
     if order.command.wallet == EXCHANGE:
-        if not buys:
-            return abs(order.remaining_lots)
-        cash = state.free(account, EXCHANGE, BTC) + order.reserved_sat
-        fee_ppm = state.contract.taker_fee_ppm
-        lots = max(cash, 0) * PPM * per_contract // ((PPM + fee_ppm) * price_sat)
-        while lots and _cost(lots, price_sat, per_contract, fee_ppm) > cash:
-            lots -= 1
-        return lots
+        return (_payable_lots(state, account, order, price_sat) if buys else abs(order.remaining_lots)), (
+            "NOT_ENOUGH_BALANCE"
+        )
     position = account.margin_lots(state.ledger)
     closing = max(-position if buys else position, 0)
-    if closing >= abs(order.remaining_lots):
-        return closing
-    if not buys:
-        return closing + fundable(state, account.name, CONTRACT)
-    money = fundable(state, account.name, BTC)
-    lots = money * per_contract // price_sat
-    while lots and notional_sat(lots, price_sat, per_contract) > money:
+    worst = market_price_sat(state, buys)
+    fair = not with_user or (price_sat <= worst if buys else price_sat >= worst)
+    if closing >= abs(order.remaining_lots) and fair:
+        return closing, ""
+    funded = closing + _fundable_lots(state, account, buys, price_sat)
+    room = room_lots(state, account, buys, price_sat, fair)
+    return (room, "NOT_ENOUGH_MARGIN") if room < funded else (funded, "NO_FUNDING")
+
+
+def _payable_lots(state: State, account: Account, order: Order, price_sat: int) -> int:
+    per_contract = state.contract.lots_per_contract
+    cash = state.free(account, EXCHANGE, BTC) + order.reserved_sat
+    fee_ppm = dearest_fee_ppm(state)
+    lots = max(cash, 0) * PPM * per_contract // ((PPM + fee_ppm) * price_sat)
+    while lots and _cost(lots, price_sat, per_contract, fee_ppm) > cash:
         lots -= 1
-    return closing + lots
+    return lots
+
+
+def _fundable_lots(state: State, account: Account, buys: bool, price_sat: int) -> int:
+    """Return how many lots the lenders can fund.
+
+    Rounded down, so that a purchase's exact amount is at most what can be borrowed; then so is what `_fund` borrows,
+    the difference of two rounded amounts.
+    """
+    if not buys:
+        return fundable(state, account.name, CONTRACT)
+    return fundable(state, account.name, BTC) * state.contract.lots_per_contract // price_sat
+
+
+def dearest_fee_ppm(state: State) -> int:
+    """Return the higher of the maker and the taker fee: what an order must be able to pay."""
+    return max(state.contract.taker_fee_ppm, state.contract.maker_fee_ppm)
 
 
 def _cost(lots: int, price_sat: int, per_contract: int, fee_ppm: int) -> int:
@@ -207,12 +230,16 @@ def _record(state: State, leg: Leg, order: Order, size_lots: int, price_sat: int
 
 
 def reserve(state: State, account: Account, order: Order) -> None:
-    """Hold in the exchange wallet exactly what the rest of a limit buy can cost, taker fee included."""
+    """Hold in the exchange wallet what the rest of a limit buy can cost, the dearest fee included.
+
+    Never more than there is: parts are rounded, so the rest may cost a satoshi or two more than was left for it.
+    """
     contract = state.contract
     need = 0
     if order.is_live and order.remaining_lots > 0 and order.command.price_sat:
         price = order.command.price_sat
-        need = _cost(order.remaining_lots, price, contract.lots_per_contract, contract.taker_fee_ppm)
+        need = _cost(order.remaining_lots, price, contract.lots_per_contract, dearest_fee_ppm(state))
+        need = min(need, state.free(account, EXCHANGE, BTC) + order.reserved_sat)
     account.reserved[BTC] += need - order.reserved_sat
     order.reserved_sat = need
 
@@ -231,15 +258,48 @@ def cancel(state: State, order: Order, reason: str) -> None:
 
 
 def cover_deficit(state: State, account: Account) -> None:
-    """Once no position is left, let the named deficit account absorb what the trading wallet lacks."""
-    if account.loan_ids or account.margin_lots(state.ledger):
+    """Once no loan is left, sell collateral for what the trading wallet lacks; the deficit account absorbs the rest."""
+    if account.loan_ids or account.name == MARKET:
         return
     account.liquidating = False
     account.called = False
+    if state.balance(account.trading[BTC]) < 0:
+        _sell_collateral(state, account)
     lacking = -state.balance(account.trading[BTC])
-    if lacking > 0 and account.name != MARKET:
+    if lacking > 0:
         state.ledger.move(state.time_ns, "deficit", state.venue.deficit, account.trading[BTC], lacking)
         state.notify(account.name, "deficit", f"the venue absorbed {lacking} sat that the trading wallet lacked")
+
+
+def _sell_collateral(state: State, account: Account) -> None:
+    """Sell as many contracts of the trading wallet to the market as pay for what its bitcoin lacks, fee included.
+
+    At half the assumed spread below the mark (not the displayed bid: no book stands for a sale nobody asked for).
+    """
+    owned = state.balance(account.trading[CONTRACT])
+    if owned == 0 or state.mark_sat == 0:
+        return
+    contract, ledger, now = state.contract, state.ledger, state.time_ns
+    price = open_level(state.mark_sat, state, buys=False)
+    lacking = -state.balance(account.trading[BTC])
+    lots = min(ceil_div(lacking * contract.lots_per_contract, price), owned)
+    while lots < owned and _proceeds(state, lots, price) < lacking:
+        lots += ceil_div((lacking - _proceeds(state, lots, price)) * contract.lots_per_contract, price)
+    lots = min(lots, owned)
+    market = state.market()
+    settle_dividends(state, account)
+    settle_dividends(state, market)
+    amount = notional_sat(lots, price, contract.lots_per_contract)
+    ledger.move(now, "collateral", account.trading[CONTRACT], market.exchange[CONTRACT], lots)
+    ledger.move(now, "collateral", market.exchange[BTC], account.trading[BTC], amount)
+    ledger.move(now, "fee", account.trading[BTC], state.venue.fees, fee_sat(amount, contract.taker_fee_ppm))
+    state.changes += 1
+    state.notify(account.name, "collateral", f"{lots} lots of collateral were sold at {price} sat for {amount} sat")
+
+
+def _proceeds(state: State, lots: int, price_sat: int) -> int:
+    amount = notional_sat(lots, price_sat, state.contract.lots_per_contract)
+    return amount - fee_sat(amount, state.contract.taker_fee_ppm)
 
 
 def expire(state: State) -> None:
@@ -278,6 +338,7 @@ def expire(state: State) -> None:
 def _discharge(state: State, loan_id: int) -> None:
     """Cancel a contract loan against its claim: what is owed is worth nothing now."""
     loan = state.loans.pop(loan_id)
+    state.loan_changes += 1
     borrower = state.accounts[loan.borrower]
     lender = state.accounts[loan.lender]
     borrower.loan_ids.remove(loan_id)

@@ -8,7 +8,7 @@ from bot.core.contract import Contract
 from bot.core.events import CONTRACT, Fill, Notice
 from bot.core.ledger import MARKET, Account, Ledger, Venue
 from bot.core.order import Order
-from bot.core.units import NS_PER_DAY
+from bot.core.units import NS_PER_DAY, PPM, ceil_div, floor_div
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,10 @@ class State:
     * `index`: the cumulative dividend in 2^-20 satoshi per lot; `index_carry` what is left of it for the next block.
     * `live`: orders that may still trade; `offers` of each asset, sorted by rate, then by age.
     * `market_rate_ppb_day`: the last swap rate of each asset; `lent_lots`: the sum of all contract loans.
+    * `bid_sat`, `ask_sat`: the last quote's, 0 once a bar has come: then they are assumed (`market_price_sat`).
     * `event`: counts market events; `bar_room_lots`: what is left of our share of the current bar's volume.
     * `changes`: rises whenever a position, a loan or an order does; while it stands still, what was idle stays so.
+    * `loan_changes`: rises whenever a loan opens, pays, shrinks or ends.
     * `due_ns`: when the exchange must next act by itself, 0 to look again; `daily_ns`: the next 00:00 UTC.
     """
 
@@ -86,6 +88,8 @@ class State:
     accounts: dict[str, Account]
     time_ns: int
     mark_sat: int = 0
+    bid_sat: int = 0
+    ask_sat: int = 0
     index: int = 0
     index_carry: int = 0
     initial_ppm: int = 0
@@ -105,6 +109,7 @@ class State:
     bar_room_lots: int = 0
     expired: bool = False
     changes: int = 0
+    loan_changes: int = 0
     due_ns: int = 0
     daily_ns: int = 0
 
@@ -146,3 +151,17 @@ def new_state(contract: Contract, rules: MarketRules, time_ns: int, keep_moves: 
     ledger.begin()
     ledger.move(time_ns, "issue", venue.issuance, market.exchange[CONTRACT], contract.tranche_lots)
     return state
+
+
+def open_level(price_sat: int, state: State, buys: bool) -> int:
+    """Return what a taker pays or gets at a bar's open: half the assumed spread worse, on the tick, against him."""
+    tick = state.contract.tick_sat
+    half = state.rules.half_spread_ppm
+    if buys:
+        return tick * ceil_div(price_sat * (PPM + half), PPM * tick)
+    return max(tick * floor_div(price_sat * (PPM - half), PPM * tick), tick)
+
+
+def market_price_sat(state: State, buys: bool) -> int:
+    """Return what the outside market asked of a buyer, or bid a seller, when it was last seen."""
+    return (state.ask_sat if buys else state.bid_sat) or open_level(state.mark_sat, state, buys)

@@ -71,7 +71,7 @@ def fee_sat(amount_sat: int, rate_ppm: int) -> int:
     >>> fee_sat(1, 2000)
     1
     """
-    return ceil_div(amount_sat * rate_ppm, PPM)
+    return -(-amount_sat * rate_ppm // PPM)
 
 
 def share_ppm(amount: int, ppm: int) -> int:

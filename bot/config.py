@@ -1,0 +1,209 @@
+"""The configuration of a run: `config.yaml`, its contract and its strategies' parameters, as frozen settings.
+
+Everything is read before anything is refused, so that all problems of all three come at once, each as
+`file:line: path: value, bound, remedy`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bot.config_settings import Config, name_of
+from bot.contract_file import ContractReading, read_contract
+from bot.contract_settings import ContractSettings
+from bot.core.contract import Contract
+from bot.errors import ConfigError, FairhashError
+from bot.fields import Mapping, Reading, Row, Size, Timestamp, explain, in_file_order
+from bot.strict_yaml import read
+
+Resolve = Callable[[str], type[Any]]
+"""From what `use` names to the strategy's Params class; raises a FairhashError for an unknown name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySettings:
+    """A strategy with its typed parameters."""
+
+    name: str
+    use: str
+    params: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole run: what the configuration, its contract and its strategies' parameters say, resolved.
+
+    Sizes are in lots of the contract; `borrow_demand` is what the market would borrow from us in
+    (satoshi, lots). `path` and the readings keep where each value came from.
+    """
+
+    path: str
+    config: Config
+    contract: Contract
+    contract_settings: ContractSettings
+    start_ns: int
+    end_ns: int
+    max_position_lots: int
+    max_order_lots: int
+    borrow_demand: tuple[int, int]
+    strategies: tuple[StrategySettings, ...]
+    origins: dict[str, str]
+    contract_origins: dict[str, str]
+
+    @property
+    def max_price_sat(self) -> int:
+        """Highest price that is believed, in satoshi per contract."""
+        return self.contract_settings.trading.max_price_sat
+
+
+def load_settings(path: str | os.PathLike[str], resolve: Resolve) -> Settings:
+    """Return the settings of the run that the configuration at `path` describes.
+
+    `resolve` finds a strategy's Params class. Raises ConfigError with all problems of the configuration, of the
+    contract that it names, and of the strategies' parameters, file by file and line by line.
+    """
+    document = read(path)
+    reading = Reading(problems=list(document.problems))
+    if document.root is None:
+        raise ConfigError(reading.problems)
+    config = reading.section(document.root, Config)
+    contract_path = reading.values.get("contract")
+    terms = None
+    if contract_path is not None:
+        terms = read_contract(contract_path, asked_at=reading.origins["contract"])
+        reading.problems.extend(terms.problems)
+    _check_files(reading)
+    strategies = _strategies(reading, resolve)
+    if config is not None and terms is not None and terms.contract is not None and terms.settings is not None:
+        settings = _resolved(os.fspath(path), config, terms, terms.contract, terms.settings, reading, strategies)
+        if not reading.problems:
+            return settings
+    raise ConfigError(in_file_order(reading.problems))
+
+
+def explain_settings(settings: Settings) -> list[Row]:
+    """Return every setting of a run with value, unit, origin and meaning: configuration, parameters, contract."""
+    rows = list(explain(settings.config, settings.origins))
+    for index, strategy in enumerate(settings.strategies):
+        rows.extend(explain(strategy.params, settings.origins, f"strategies[{index}].params"))
+    return rows + list(explain(settings.contract_settings, settings.contract_origins, "contract"))
+
+
+def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, ...]:
+    """Read the parameters of every strategy whose `use` could be read, whatever else is wrong."""
+    found = []
+    index = 0
+    while f"strategies[{index}]" in reading.values:
+        path = f"strategies[{index}]"
+        index += 1
+        use, name = reading.values.get(f"{path}.use"), reading.values.get(f"{path}.name")
+        if not isinstance(use, str):
+            continue
+        try:
+            params_type = resolve(use)
+        except FairhashError as error:
+            reading.refuse(reading.origins[f"{path}.use"], f"{path}.use", str(error))
+            continue
+        node = reading.values.get(f"{path}.params")
+        if f"{path}.params" not in reading.values:
+            file, _, line = reading.origins[path].rpartition(":")
+            node = Mapping(file, int(line), ())
+        if isinstance(node, Mapping):
+            params = reading.section(node, params_type, f"{path}.params")
+            found.append(StrategySettings(name=name or name_of(use), use=use, params=params))
+    return tuple(found)
+
+
+def _check_files(reading: Reading) -> None:
+    """Refuse files that are not there, and special files, which could block whoever opens them."""
+    for path, is_wanted, noun in (
+        ("history.market", stat.S_ISREG, "a file"),
+        ("history.swap_rates", stat.S_ISREG, "a file"),
+        ("chain", stat.S_ISDIR, "a directory"),
+    ):
+        value = reading.values.get(path)
+        if not isinstance(value, Path):
+            continue
+        try:
+            status = value.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            reading.refuse(
+                reading.origins[path], path, f"{str(value)!r} cannot be read: {reason}", "see docs/history.md"
+            )
+            continue
+        if not is_wanted(status.st_mode):
+            reading.refuse(reading.origins[path], path, f"{str(value)!r} is not {noun}")
+
+
+def _resolved(
+    path: str,
+    config: Config,
+    terms: ContractReading,
+    contract: Contract,
+    contract_settings: ContractSettings,
+    reading: Reading,
+    strategies: tuple[StrategySettings, ...],
+) -> Settings:
+    """Return the settings in the contract's units; what does not fit the contract becomes a problem."""
+    start_ns = contract.start_ns if config.run.start_ns is None else config.run.start_ns
+    end_ns = contract.end_ns if config.run.end_ns is None else config.run.end_ns
+    show = Timestamp().show
+    _refuse_unless(
+        contract.start_ns <= start_ns < contract.end_ns,
+        reading,
+        "run.start",
+        f"{show(start_ns)} is not within the contract's term, {show(contract.start_ns)} to {show(contract.end_ns)}",
+    )
+    _refuse_unless(
+        start_ns < end_ns <= contract.end_ns,
+        reading,
+        "run.end",
+        f"{show(end_ns)} is not after the start {show(start_ns)} and by the term's end {show(contract.end_ns)}",
+    )
+    days, lending = config.fills.loan_term_days, contract.lending
+    _refuse_unless(
+        lending.min_term_days <= days <= lending.max_term_days,
+        reading,
+        "fills.loan_term",
+        f"{days} d is not between the contract's {lending.min_term_days} and {lending.max_term_days} d",
+    )
+    return Settings(
+        path=path,
+        config=config,
+        contract=contract,
+        contract_settings=contract_settings,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        max_position_lots=_lots(config.risk.max_position, contract, reading, "risk.max_position"),
+        max_order_lots=_lots(config.risk.max_order, contract, reading, "risk.max_order"),
+        borrow_demand=(
+            config.fills.borrow_demand_btc_sat,
+            _lots(config.fills.borrow_demand, contract, reading, "fills.borrow_demand"),
+        ),
+        strategies=strategies,
+        origins=reading.origins,
+        contract_origins={f"contract.{path}": origin for path, origin in terms.origins.items()},
+    )
+
+
+def _lots(size: Decimal, contract: Contract, reading: Reading, path: str) -> int:
+    """Return a size in lots, exactly; one that is finer than a lot becomes a problem."""
+    numerator, denominator = size.as_integer_ratio()
+    lots, rest = divmod(numerator * contract.lots_per_contract, denominator)
+    lot = Size().show(Decimal(1) / contract.lots_per_contract)
+    _refuse_unless(not rest, reading, path, f"{Size().show(size)} is not a whole number of lots of {lot}")
+    return lots
+
+
+def _refuse_unless(holds: bool, reading: Reading, path: str, what: str) -> None:
+    """Note a problem at the setting's line, or where it is a default at the top of the document."""
+    if not holds:
+        top = next(iter(reading.origins.values())).rpartition(":")[0] + ":1"
+        reading.refuse(reading.origins.get(path, top), path, what)

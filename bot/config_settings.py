@@ -1,0 +1,238 @@
+"""The settings of `config.yaml`: every key with its kind, default, bounds and meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from bot.core.units import NS_PER_DAY
+from bot.fields import (
+    Choice,
+    Conflict,
+    Duration,
+    FilePath,
+    Flag,
+    Integer,
+    Mapping,
+    Money,
+    Ppm,
+    Size,
+    Text,
+    Timestamp,
+    items,
+    raw,
+    section,
+    setting,
+)
+
+AUTO: Final = "auto"
+REFERENCE: Final = "reference"
+BACKTRADER: Final = "backtrader"
+FLAT: Final = "flat"
+NAME_PATTERN: Final = "[A-Za-z][A-Za-z0-9_-]{0,39}"
+RESERVED_NAMES: Final = ("market", "venue", "world")
+"""Owners of accounts that are not users; see bot.core.ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySettings:
+    """Where the market's history is; both files may be CSV or Parquet."""
+
+    market: Path = setting(FilePath(), doc="Quotes or bars of the market.")
+    swap_rates: Path | None = setting(
+        FilePath(), absent="none: nobody lends", doc="What borrowing BTC and contracts cost, and how much could be had."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """Which part of the term is run, and how."""
+
+    start_ns: int | None = setting(
+        Timestamp(), key="start", absent="start of the contract's term", doc="First instant of the run."
+    )
+    end_ns: int | None = setting(
+        Timestamp(), key="end", absent="end of the contract's term", doc="Last instant of the run."
+    )
+    engine: str = setting(
+        Choice(AUTO, REFERENCE, BACKTRADER),
+        default=AUTO,
+        doc="Which engine settles the run: auto takes the fastest; all of them post the same to the satoshi.",
+    )
+    debug: bool = setting(
+        Flag(), default="false", doc="Check every invariant after every event, and ask strategies twice. Slow."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings:
+    """What every strategy starts with; each runs on an account of its own."""
+
+    deposit_sat: int = setting(
+        Money(), key="deposit", default="100 BTC", low="1 sat", high="21000000 BTC", doc="Money at the start."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillSettings:
+    """How the outside market fills orders and lends: none of it is known for 2014, all of it is an assumption."""
+
+    latency_ns: int = setting(
+        Duration(), key="latency", default="0 s", high="1 d", doc="Time from a decision to the order's arrival."
+    )
+    participation_ppm: int = setting(
+        Ppm(), key="participation", default="10 %", low="0.01 %", high="100 %", doc="Highest share of a bar's volume."
+    )
+    touch_fills: bool = setting(
+        Flag(), default="false", doc="Whether a waiting limit order fills when the price only touches it."
+    )
+    half_spread_ppm: int = setting(
+        Ppm(),
+        key="half_spread",
+        default="0.9 %",
+        high="50 %",
+        doc="Bars show no book: bid and ask are taken to be this far from the price. Quotes bring their own.",
+    )
+    depth_levels: int = setting(
+        Integer(),
+        default="5",
+        low="0",
+        high="1000",
+        doc="Price levels behind the displayed one, each of its size and one spread worse; 0: only what is displayed.",
+    )
+    stale_after_ns: int = setting(
+        Duration(), key="stale_after", default="6 h", low="1 s", high="365 d", doc="A longer silence is told as a gap."
+    )
+    loan_term_ns: int = setting(
+        Duration(),
+        key="loan_term",
+        default="2 d",
+        low="1 d",
+        high="365 d",
+        step="1 d",
+        doc="Term of the market's offers.",
+    )
+    borrow_demand: Decimal = setting(
+        Size(), default="20 contracts", high="1000000000 contracts", doc="Contracts the market would borrow from us."
+    )
+    borrow_demand_btc_sat: int = setting(
+        Money(), key="borrow_demand_btc", default="0 BTC", high="21000000 BTC", doc="BTC it would borrow from us."
+    )
+
+    @property
+    def loan_term_days(self) -> int:
+        """Term of the market's own offers in whole days; exact, the setting is a multiple of a day."""
+        return self.loan_term_ns // NS_PER_DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueSettings:
+    """The model of fair value."""
+
+    model: str = setting(
+        Choice("trailing", "ewma", FLAT), default="trailing", doc="What difficulty is expected to grow by."
+    )
+    retargets: int = setting(
+        Integer(), default="6", low="1", high="1000", doc="Past retargets, of about 14 days, that it looks at."
+    )
+
+    @property
+    def growth(self) -> str:
+        """The name by which bot.model.growth knows the model: `trailing(6)`, `ewma(6)` or `flat`."""
+        return FLAT if self.model == FLAT else f"{self.model}({self.retargets})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskSettings:
+    """What no strategy may exceed, whatever its target."""
+
+    max_position: Decimal = setting(
+        Size(), default="50 contracts", high="1000000000 contracts", doc="Largest position, long or short."
+    )
+    max_order: Decimal = setting(Size(), default="10 contracts", high="1000000000 contracts", doc="Largest order.")
+    max_drawdown_ppm: int = setting(
+        Ppm(),
+        key="max_drawdown",
+        default="30 %",
+        low="0.1 %",
+        high="100 %",
+        doc="Fall of marked equity from its peak at which a strategy is closed out and stopped; 100 %: never.",
+    )
+
+    def cross_check(self) -> Iterator[Conflict]:
+        for key, size in (("max_position", self.max_position), ("max_order", self.max_order)):
+            if size == 0:
+                yield Conflict(key, "0 contracts would let nothing be traded", "for example 10 contracts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyEntry:
+    """One strategy of the comparison."""
+
+    use: str = setting(
+        Text(
+            r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_]*)?",
+            "the name of a strategy, or module:attribute",
+            "fair_value_band",
+        ),
+        doc="A bundled strategy, one of an installed package, or module:attribute of your own.",
+    )
+    name: str | None = setting(
+        Text(NAME_PATTERN, "a name of up to 40 letters, digits, _ and -", "my_band"),
+        absent="the last part of `use`",
+        doc="What results and accounts call it.",
+    )
+    params: Mapping | None = raw(doc="The strategy's own settings; `fairhash explain` lists them.")
+
+    @property
+    def called(self) -> str:
+        """The name given, or the last part of `use`: `band` of `my.package.band` and of `my.module:band`."""
+        return self.name or name_of(self.use)
+
+    def cross_check(self) -> Iterator[Conflict]:
+        if self.name is None and not re.fullmatch(NAME_PATTERN, self.called):
+            yield Conflict("use", f"{self.called!r} cannot be a name", "add for example `name: my_band`")
+        if self.called in RESERVED_NAMES:
+            yield Conflict("name" if self.name else "use", f"{self.called!r} is the name of an account of the exchange")
+
+
+def name_of(use: str) -> str:
+    """Return the last part of what `use` says.
+
+    >>> name_of("fair_value_band"), name_of("my.package.band"), name_of("my.module:band")
+    ('fair_value_band', 'band', 'band')
+    """
+    return re.split("[.:]", use)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The document `config.yaml`, as written."""
+
+    contract: Path = setting(FilePath(), doc="The contract's terms.")
+    chain: Path | None = setting(
+        FilePath("a directory", or_word="bundled"),
+        default="bundled",
+        doc="Block chain figures: `bundled`, or a directory made by `fairhash chain import`.",
+    )
+    history: HistorySettings = section(HistorySettings, doc="The market's history.")
+    run: RunSettings = section(RunSettings, doc="Which part of the term is run, and how.")
+    account: AccountSettings = section(AccountSettings, doc="What every strategy starts with.")
+    fills: FillSettings = section(FillSettings, doc="How the outside market fills orders and lends.")
+    value: ValueSettings = section(ValueSettings, doc="The model of fair value.")
+    risk: RiskSettings = section(RiskSettings, doc="What no strategy may exceed.")
+    strategies: tuple[StrategyEntry, ...] = items(
+        StrategyEntry, shortest=1, longest=64, doc="The strategies to compare, each on an account of its own."
+    )
+
+    def cross_check(self) -> Iterator[Conflict]:
+        names = [entry.called for entry in self.strategies]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Conflict(
+                    f"strategies[{index}]", f"another strategy is called {name!r} too", "give it another name"
+                )

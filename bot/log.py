@@ -1,0 +1,43 @@
+"""Structured logging with structlog, stamped by the run's clock: people read lines, programs read JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from bot.core.events import Fill, Notice
+from bot.core.units import NS_PER_S
+
+
+def run_logger(**context: Any) -> Any:
+    """Return a logger to stderr with `context` bound; coloured lines at a terminal, one JSON object a line otherwise.
+
+    structlog is imported here, when a log is asked for, so that other commands start without it.
+    """
+    import structlog
+
+    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr), processors=[structlog.processors.add_log_level, renderer]
+    )
+    return logger.bind(**context)
+
+
+def log_run(logger: Any, fills: Iterable[Fill], notices: Iterable[Notice]) -> None:
+    """Log what happened in a run in the order of its clock: fills and notices, amounts with their units."""
+    events: list[tuple[int, str, dict[str, Any]]] = [(fill.time_ns, "fill", fill._asdict()) for fill in fills]
+    events += [(notice.time_ns, notice.kind, {"user": notice.user, "text": notice.text}) for notice in notices]
+    for time_ns, kind, fields in sorted(events, key=lambda event: event[0]):
+        logger.info(kind, time=iso_utc(time_ns), **{k: v for k, v in fields.items() if k != "time_ns"})
+
+
+def iso_utc(time_ns: int) -> str:
+    """Return `time_ns` as ISO 8601 in UTC, whole seconds, rounded down.
+
+    >>> iso_utc(1_410_739_200_000_000_000)
+    '2014-09-15T00:00:00Z'
+    """
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,156 @@
+"""What is known of the chain at one moment: the present epoch, the height, the growth read from past retargets.
+
+It is told of blocks in their order and never looks ahead, because nobody can hand it a block before its time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from bot.chain.difficulty import BLOCKS_PER_EPOCH, HALVING_BLOCKS, difficulty_float, subsidy_sat, target_from_bits
+from bot.core.events import Block
+from bot.core.units import NS_PER_S
+from bot.errors import ChainError, Problem
+from bot.model.domain import refused
+from bot.model.growth import GrowthModel, forecast, log_ratio, reproducible_step
+
+GENESIS_TIME_S: Final = 1_231_006_505
+"""Header time of block 0: epochs that begin with it count heights from 0."""
+FEE_BLOCKS: Final = 144
+"""Blocks over which fees are averaged, as FPPS pools and the Luxor index do."""
+
+
+class ChainKnowledge:
+    """The present epoch and what it lets one expect.
+
+    `epoch_start_ns` is the header time of its first block, `target` its proof-of-work target, `growth` the
+    expected ln(D_next/D) of each coming retarget, `step` the epoch length and decay that follow from it, `known_ns`
+    the time of the latest event in it.
+    """
+
+    def __init__(
+        self, past_epochs: Sequence[tuple[int, int]], growth: GrowthModel, first_height: int | None = None
+    ) -> None:
+        """Start from `past_epochs`, consecutive (start_s, bits), the last one in force now.
+
+        `first_height` is the height of the first one's first block; None: 0 if that is the genesis block, else it
+        is learned from the first block seen. Raises ModelError when no epoch, or fewer retargets than the growth
+        model needs, are given, and ChainError for bits or times that cannot be.
+        """
+        if not past_epochs:
+            what = "no difficulty epoch is known before the run"
+            raise refused("past_epochs", what, "give (start_s, bits) of the epochs up to the one in force at the start")
+        _check_order(past_epochs)
+        if first_height is None and past_epochs[0][0] == GENESIS_TIME_S:
+            first_height = 0
+        if first_height is not None and first_height % BLOCKS_PER_EPOCH:
+            what = f"{first_height} is not a multiple of {BLOCKS_PER_EPOCH}"
+            raise refused("first_height", what, "an epoch begins at a multiple of 2016")
+        start_s, self.bits = past_epochs[-1]
+        self._height = None if first_height is None else first_height + BLOCKS_PER_EPOCH * (len(past_epochs) - 1)
+        self.known_ns = start_s * NS_PER_S
+        self._growth_model = growth
+        used = growth.uses_retargets
+        targets = [target_from_bits(bits, f"past_epochs at {start} s") for start, bits in past_epochs[-used - 1 :]]
+        ratios = [log_ratio(before, after) for before, after in pairwise(targets)]
+        self._log_ratios: deque[float] = deque(ratios, maxlen=used)
+        self._fees: deque[int] = deque(maxlen=FEE_BLOCKS)
+        self._fees_sum_sat = 0
+        self._begin(start_s, targets[-1])
+
+    def _begin(self, start_s: int, target: int) -> None:
+        self.epoch_start_ns = start_s * NS_PER_S
+        self.target = target
+        self.difficulty = difficulty_float(target)
+        self.growth = forecast(self._growth_model, tuple(self._log_ratios))
+        self.step = reproducible_step(self.growth)
+
+    def learn(self, block: Block) -> bool:
+        """Take in `block`; return True when it changes the expected path: a new epoch, or a halving passed.
+
+        Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
+        with another difficulty than its epoch has.
+        """
+        begins = self._begins_epoch(block)
+        if begins:
+            self._log_ratios.append(log_ratio(self.target, block.target))
+            self.bits = block.bits
+            self._begin(block.header_time_s, block.target)
+        elif block.bits != self.bits:
+            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
+            raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
+        halved = self._height is None or _era_after(block.height) != _era_after(self._height)
+        self._height = block.height
+        self.known_ns = max(self.known_ns, block.time_ns)
+        if len(self._fees) == FEE_BLOCKS:
+            self._fees_sum_sat -= self._fees[0]
+        self._fees.append(block.fees_sat)
+        self._fees_sum_sat += block.fees_sat
+        return begins or halved
+
+    def _begins_epoch(self, block: Block) -> bool:
+        first = block.height % BLOCKS_PER_EPOCH == 0
+        is_known = first and not self._fees and block.header_time_s * NS_PER_S == self.epoch_start_ns
+        if self._height is None:
+            return first and not is_known
+        if is_known and block.height == self._height:  # past_epochs end with the epoch that it begins
+            return False
+        if block.height <= self._height:
+            what = f"block {block.height} comes after block {self._height}"
+            raise ChainError(
+                [Problem("blocks", what, "feed blocks in order, past_epochs only up to the first of them")]
+            )
+        epochs_on = block.height // BLOCKS_PER_EPOCH - self._height // BLOCKS_PER_EPOCH
+        if epochs_on == 0 or (epochs_on == 1 and first):
+            return first
+        what = f"block {block.height} is of an epoch whose first block was not seen"
+        raise ChainError(
+            [Problem("blocks", what, f"feed every block whose height is a multiple of {BLOCKS_PER_EPOCH}")]
+        )
+
+    @property
+    def mean_fees_sat(self) -> float:
+        """Mean transaction fees of the last 144 blocks seen (of fewer, if fewer were; 0 before any)."""
+        return self._fees_sum_sat / len(self._fees) if self._fees else 0.0
+
+    @property
+    def height(self) -> int:
+        """The height of the latest block known. Raises ModelError while it cannot be told."""
+        if self._height is None:
+            what = "the height is not known: past_epochs do not begin with the genesis block and no block was seen"
+            raise refused("first_height", what, "give the height of the first of past_epochs, or feed a block first")
+        return self._height
+
+    @property
+    def subsidy_sat(self) -> int:
+        """Subsidy of the next block."""
+        return subsidy_sat(self.height + 1)
+
+    @property
+    def retarget_ns(self) -> int:
+        """When the present epoch is expected to end, seen from its beginning: start + c e^{-x}, to the nearest ns."""
+        return self.epoch_start_ns + round(self.step.length_s * NS_PER_S)
+
+    @property
+    def halving_ns(self) -> int | None:
+        """When the halving of the present epoch is expected, if one lies ahead in it, to the nearest ns."""
+        first = self.height // BLOCKS_PER_EPOCH * BLOCKS_PER_EPOCH
+        blocks = (_era_after(self.height) + 1) * HALVING_BLOCKS - first
+        if blocks >= BLOCKS_PER_EPOCH:
+            return None
+        return self.epoch_start_ns + round(self.step.length_s * (blocks / BLOCKS_PER_EPOCH) * NS_PER_S)
+
+
+def _era_after(height: int) -> int:
+    """Number of halvings up to the block after `height`."""
+    return (height + 1) // HALVING_BLOCKS
+
+
+def _check_order(past_epochs: Sequence[tuple[int, int]]) -> None:
+    for (before, _), (after, _) in pairwise(past_epochs):
+        if after <= before:
+            what = f"the epoch of {after} s comes after that of {before} s"
+            raise ChainError([Problem("past_epochs", what, "give epochs in order, each once")])

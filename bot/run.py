@@ -1,0 +1,137 @@
+"""A configured run, ready for the engines: settings, contract, chain, history and one plan for each strategy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import strategies
+from backtests.plan import Plan
+from bot import __version__
+from bot.chain.chain import Chain
+from bot.chain.chain import load as load_chain
+from bot.config import Settings, load_settings
+from bot.config_settings import AUTO, REFERENCE
+from bot.core.contract import FPPS, PRO_RATA
+from bot.core.state import MarketRules
+from bot.errors import UnsupportedError
+from bot.history.load import load as load_history
+from bot.history.series import History
+from bot.model.growth import growth_model
+from bot.session import SessionSettings, Strategy
+from bot.trader import RiskLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that a run needs, read and checked."""
+
+    settings: Settings
+    chain: Chain
+    history: History
+    engine: str
+    plans: tuple[Plan, ...]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of its prices or rates are simulated."""
+        return self.history.simulated
+
+    def reproduce(self, config_path: Path) -> dict[str, str]:
+        """Return what makes this run again: command, version, engine and the SHA-256 of every input."""
+        sources = {f"{source.kind} sha256": source.sha256 for source in self.history.sources}
+        sources |= {f"chain {source.name} sha256": source.sha256 for source in self.chain.sources}
+        return {
+            "command": f"fairhash backtest {config_path.name} --engine {self.engine}",
+            "fairhash": __version__,
+            "engine": self.engine,
+            "config sha256": sha256(config_path),
+            "contract sha256": sha256(self.settings.config.contract),
+            **sources,
+        }
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as hexadecimal text."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run_id(contract_id: str, reproduce: dict[str, str]) -> str:
+    """Return a name that the same inputs always give: contract and the first 12 digits of a hash over all of them."""
+    digest = hashlib.sha256(json.dumps(reproduce, sort_keys=True).encode()).hexdigest()
+    return f"{contract_id}-{digest[:12]}"
+
+
+def params_type(use: str) -> type[Any]:
+    """Return the parameter class of the strategy that `use` names."""
+    return strategies.load(use).params_type
+
+
+def load_run(path: Path, engine: str | None = None, debug: bool = False, observe: bool = False) -> Run:
+    """Return the run that the configuration at `path` describes; `engine` and `debug` override it.
+
+    Raises ConfigError, HistoryError or ChainError with every problem of the first kind of input that has any.
+    """
+    settings = load_settings(path, params_type)
+    contract, config = settings.contract, settings.config
+    history = load_history(config.history.market, config.history.swap_rates, contract)
+    chain = load_chain(config.chain)
+    if contract.payout.basis in (FPPS, PRO_RATA):
+        chain.require_fees(settings.start_ns, settings.end_ns)
+    session = SessionSettings(
+        contract=contract,
+        rules=_market_rules(settings),
+        limits=_limits(settings),
+        start_ns=settings.start_ns,
+        deposit_sat=config.account.deposit_sat,
+        observe=observe,
+        debug=debug or config.run.debug,
+    )
+    growth = growth_model(config.value.growth)
+    epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
+    blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
+    plans = []
+    for entry in settings.strategies:
+        loaded = strategies.load(entry.use)
+        strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
+        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
+    chosen = engine or config.run.engine
+    return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans))
+
+
+def _market_rules(settings: Settings) -> MarketRules:
+    fills = settings.config.fills
+    return MarketRules(
+        participation_ppm=fills.participation_ppm,
+        half_spread_ppm=fills.half_spread_ppm,
+        depth_levels=fills.depth_levels,
+        touch_fills=fills.touch_fills,
+        loan_term_days=fills.loan_term_days,
+        demand=settings.borrow_demand,
+    )
+
+
+def _limits(settings: Settings) -> RiskLimits:
+    return RiskLimits(
+        max_position_lots=settings.max_position_lots,
+        max_order_lots=settings.max_order_lots,
+        max_drawdown_ppm=settings.config.risk.max_drawdown_ppm,
+        stale_after_ns=settings.config.fills.stale_after_ns,
+        latency_ns=settings.config.fills.latency_ns,
+    )
+
+
+def run_plan(plan: Plan, engine: str) -> Any:
+    """Return the result of one plan by the engine of that name; the module of an engine is imported here."""
+    if engine == REFERENCE:
+        from backtests import reference
+
+        return reference.run(plan)
+    if engine == "backtrader":
+        from backtests import backtrader_engine
+
+        return backtrader_engine.run(plan)
+    raise UnsupportedError(f"there is no engine {engine!r}: take reference or backtrader")

@@ -1,0 +1,18 @@
+"""Sizes that do not churn: a position is topped up only when it has fallen well behind what is wanted."""
+
+from __future__ import annotations
+
+
+def grown(position_lots: int, wanted_lots: int, tolerance: float) -> int:
+    """Return the target that builds a position towards `wanted_lots` (signed) and then leaves it alone.
+
+    A position on the same side that is at least (1 - tolerance) of the wanted size is kept as it is, also when it is
+    larger: equity and price move the wanted size at every event, and following them would pay fees for nothing.
+
+    >>> grown(0, 100, 0.2), grown(85, 100, 0.2), grown(60, 100, 0.2), grown(-130, -100, 0.2), grown(50, -100, 0.2)
+    (100, 85, 100, -130, -100)
+    """
+    same_side = position_lots * wanted_lots > 0
+    if same_side and abs(position_lots) >= (1.0 - tolerance) * abs(wanted_lots):
+        return position_lots
+    return wanted_lots

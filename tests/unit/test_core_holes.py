@@ -1,0 +1,432 @@
+"""Holes that a hostile user would try: each test fails on a core that has the hole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bot.core.contract import CollateralStep, MarginStep
+from bot.core.events import BTC, CONTRACT, Bar
+from bot.core.exchange import Exchange
+from bot.core.order import Deposit, PlaceOffer, PlaceOrder, Rejection, Transfer, Withdraw
+from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
+from tests.ledgers import PERCENT_DAY, RULES, START_NS, Scene, terms
+
+COIN = SAT_PER_BTC
+
+
+def _reason(scene: Scene, order: int) -> str:
+    return scene.find(order).reason
+
+
+def test_collateral_taken_away_under_a_waiting_order_leaves_nothing_to_open_with() -> None:
+    """Otherwise a wallet without a satoshi holds a position until the next event: a free option at the venue's cost."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN + 2_000_000)
+    order = scene.order("eve", 100)
+    scene.transfer("eve", "trading", "exchange", BTC, COIN)
+    scene.withdraw("eve", COIN)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN + 2_000_000)
+    assert _reason(scene, order) == "NOT_ENOUGH_MARGIN"
+    assert scene.lots("eve") == 0
+
+
+def test_an_order_placed_before_a_margin_step_opens_only_what_the_new_margin_allows() -> None:
+    step = MarginStep(START_NS + 2 * NS_PER_DAY, 500_000, 250_000)
+    scene = Scene(terms(margin=(MarginStep(START_NS, 250_000, 125_000), step))).at(hour=1).funded()
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    order = scene.order("eve", 190, 2 * COIN - 1_000_000)
+    scene.at(day=2, hour=1).quote(2 * COIN - 2_000_000, 2 * COIN - 1_000_000)
+    filled = scene.find(order).filled_lots
+    assert 90 <= filled <= 100
+    assert _reason(scene, order) == "NOT_ENOUGH_MARGIN"
+    assert scene.notices("eve") == ["cancelled"]
+
+
+@pytest.mark.parametrize("price", [1000 * COIN, 0])
+def test_two_accounts_cannot_trade_off_the_market_to_leave_a_loss_with_the_venue_by_opening(price: int) -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("eve", 300 * COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 100, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.order("bob", -100, 1000 * COIN, wallet="exchange")
+    scene.order("eve", 100, price)
+    for hour in range(3, 6):
+        scene.at(hour=hour).quote(2 * COIN, 2 * COIN)
+    assert scene.has("venue/deficit/BTC") == 0
+    assert scene.exchange.equity_sat("bob") + scene.exchange.equity_sat("eve") < 303 * COIN
+
+
+def test_two_accounts_cannot_trade_off_the_market_to_leave_a_loss_with_the_venue_by_closing() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    assert scene.lots("eve") == 150
+    scene.order("bob", 150, 100, wallet="exchange")
+    order = scene.order("eve", -150, 100, reduce_only=True)
+    for hour in range(3, 6):
+        scene.at(hour=hour).quote(2 * COIN, 2 * COIN)
+    assert scene.has("venue/deficit/BTC") == 0
+    assert _reason(scene, order) == "NOT_ENOUGH_MARGIN"
+
+
+def test_a_closing_trade_with_a_friend_takes_no_more_out_of_a_position_than_a_withdrawal_may() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 1, 100, wallet="exchange")
+    order = scene.order("eve", -1, 100, reduce_only=True)
+    assert scene.find(order).filled_lots == -1, "one lot for nothing is within the free margin"
+    scene.order("bob", 45, 100, wallet="exchange")
+    scene.order("eve", -45, 100, reduce_only=True)
+    assert scene.lots("eve") > 104, "the rest would cut into the initial margin of what remains"
+
+
+def test_a_liquidation_that_meets_the_users_own_order_goes_on() -> None:
+    """A resting order of the exchange wallet must not shield a margin position from liquidation."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("eve", 3 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 100, wallet="exchange")
+    scene.order("eve", -150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    shield = scene.order("eve", -100, 2 * COIN + 90_000_000, wallet="exchange")
+    scene.at(hour=3).quote(2 * COIN + 75_000_000, 2 * COIN + 95_000_000)
+    assert "liquidation" in scene.notices("eve")
+    scene.at(hour=4).quote(2 * COIN + 75_000_000, 2 * COIN + 95_000_000)
+    assert scene.lots("eve") == 0
+    assert _reason(scene, shield) == "SELF_TRADE"
+
+
+def test_a_cover_that_meets_the_users_own_order_goes_on() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("eve", 10 * COIN)
+    scene.deposit("eve", 10 * COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 100, wallet="exchange")
+    scene.order("eve", -150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.order("eve", -100, 2 * COIN + 100, wallet="exchange")
+    scene.at(hour=3).rate(CONTRACT, PERCENT_DAY, 0)
+    scene.at(day=2, hour=3).reach()
+    scene.at(day=2, hour=4).quote(2 * COIN, 2 * COIN)
+    assert scene.lots("eve") == 0
+    assert not scene.loans("eve")
+
+
+def test_a_market_order_and_a_liquidation_never_pay_a_user_more_than_the_market_asks() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.deposit("ann", 300 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 100, wallet="exchange")
+    scene.order("eve", -150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    trap = scene.order("bob", -100, 1000 * COIN, wallet="exchange")
+    scene.order("ann", 10, wallet="exchange")
+    scene.at(hour=3).quote(2 * COIN + 80_000_000, 2 * COIN + 80_000_000)
+    scene.at(hour=4).quote(2 * COIN + 80_000_000, 2 * COIN + 80_000_000)
+    assert scene.find(trap).filled_lots == 0
+    assert scene.lots("eve") == 0
+    assert max(fill.price_sat for fill in scene.state.fills) <= 3 * COIN
+
+
+def test_a_market_order_still_meets_a_user_who_asks_no_more_than_the_market() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("ann", 3 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 100, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN - 2_000_000, 2 * COIN + 2_000_000)
+    scene.order("bob", -100, 2 * COIN + 1_000_000, wallet="exchange")
+    scene.order("ann", 40, wallet="exchange")
+    assert scene.has("ann/exchange/TH1") == 40
+    assert [(fill.user, fill.maker) for fill in scene.state.fills[-2:]] == [("ann", False), ("bob", True)]
+
+
+def test_a_post_only_order_that_arrives_late_still_never_takes() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("ann", 3 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 100, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    late = scene.order("ann", 10, 2 * COIN, wallet="exchange", post_only=True, active_ns=scene.now + 1800 * NS_PER_S)
+    scene.order("bob", -100, 2 * COIN - 1_000_000, wallet="exchange")
+    scene.at(hour=3).quote(2 * COIN - 5_000_000, 2 * COIN + 2_000_000)
+    assert _reason(scene, late) == "WOULD_TAKE"
+    assert scene.has("ann/exchange/TH1") == 0
+
+
+def test_a_close_order_sent_twice_is_one_order() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("ann", 50)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    close = scene.order_of("ann", 0, close=True)
+    assert scene.done(close) == scene.done(close)
+
+
+def test_a_post_only_close_of_a_short_is_a_purchase() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("ann", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 100, wallet="exchange")
+    scene.order("ann", -50)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.order("bob", -100, 2 * COIN + 1_000_000, wallet="exchange")
+    close = scene.order_of("ann", 0, 2 * COIN + 2_000_000, close=True, post_only=True)
+    assert scene.refused(close) == "WOULD_TAKE"
+
+
+def test_what_a_limit_order_reserves_never_exceeds_the_wallet() -> None:
+    """Each part of a fill is rounded; the parts can cost a satoshi or two more than the whole."""
+    scene = Scene(terms(tick_sat=1)).at(hour=1).funded()
+    price = 10_150
+    cost = 1015 + 3  # 10 lots and the taker fee, rounded up
+    scene.deposit("ann", cost)
+    scene.quote(10_000, 10_300, size=1)
+    scene.order("ann", 10, price, wallet="exchange")
+    for minute in range(1, 15):
+        scene.at(hour=1, minute=minute).quote(price - 2, price, size=1)
+    assert scene.has("ann/exchange/BTC") >= 0
+    assert scene.account("ann").reserved == [0, 0]
+
+
+def test_a_flip_that_takes_the_last_satoshi_of_funding_borrows_no_more_than_there_is() -> None:
+    """The bitcoin to borrow is the amount of the whole less that of the closed part; each is rounded."""
+    for available in range(50, 60):
+        scene = Scene(terms(tick_sat=1)).at(hour=1)
+        scene.rate(BTC, PERCENT_DAY // 20, available)
+        scene.rate(CONTRACT, PERCENT_DAY, 10_000)
+        scene.deposit("ann", COIN, "trading")
+        scene.quote(1_050, 1_050)
+        scene.order("ann", -5)
+        scene.at(hour=2).quote(1_050, 1_050)
+        scene.order("ann", 30)
+        scene.at(hour=3).quote(1_050, 1_050)
+        assert 0 < scene.lots("ann") <= 6
+
+
+def test_an_overdue_loan_is_covered_even_if_the_position_changes_before_the_cover_trades() -> None:
+    """A long doubles at a third of the price: the lots first set aside no longer repay the overdue bitcoin."""
+    scene = Scene(terms(margin=(MarginStep(START_NS, 10_000, 5_000),))).at(hour=1)
+    scene.rate(BTC, PERCENT_DAY // 20, 4 * COIN)
+    scene.deposit("ann", 100 * COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("ann", 100)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.at(hour=3).rate(BTC, PERCENT_DAY // 20, COIN)
+    scene.at(day=2, hour=2).reach()
+    assert [loan.overdue for loan in scene.loans("ann")] == [True, False]
+    scene.deposit("bob", 10 * COIN)
+    scene.at(day=2, hour=3).rate(BTC, PERCENT_DAY // 20, 4 * COIN)
+    scene.quote(COIN // 2, COIN // 2, size=0)
+    scene.order("ann", 400, COIN // 2)
+    for hour in range(4, 9):
+        scene.at(day=2, hour=hour).quote(COIN // 2, COIN // 2, size=10 * (hour - 3) ** 2)
+    assert not any(loan.overdue for loan in scene.loans("ann"))
+    assert not any(order.forced for order in scene.state.live)
+
+
+def test_a_cover_does_not_close_more_than_the_overdue_loan() -> None:
+    """The user bought the overdue lots back himself; the forced order must not then cover a second loan."""
+    scene = Scene().at(hour=1)
+    scene.rate(CONTRACT, PERCENT_DAY, 50)
+    scene.deposit("ann", 10 * COIN, "trading")
+    scene.deposit("bob", 10 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("ann", -50)
+    scene.order("bob", 100, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("bob", "exchange", "deposit", CONTRACT, 50)
+    scene.offer("bob", CONTRACT, 50, PERCENT_DAY, 30)
+    scene.order("ann", -50)
+    scene.at(hour=3).quote(2 * COIN, 2 * COIN)
+    scene.order("bob", -50, 2 * COIN + 100, wallet="exchange")
+    scene.at(day=2, hour=2).reach()
+    assert [loan.overdue for loan in scene.loans("ann")] == [True, False]
+    scene.order("ann", 50, 2 * COIN + 100)
+    assert scene.lots("ann") == -50
+    scene.at(day=2, hour=3).quote(2 * COIN, 2 * COIN)
+    assert scene.lots("ann") == -50
+    assert not any(order.forced for order in scene.state.live)
+
+
+def test_the_market_gives_back_what_it_borrowed_so_it_never_sells_it() -> None:
+    rules = dataclasses.replace(RULES, demand=(0, 10_000))
+    scene = Scene(rules=rules).at(hour=1)
+    scene.rate(CONTRACT, PERCENT_DAY, 10_000)
+    scene.deposit("bob", 300 * COIN)
+    scene.deposit("ann", 300 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 10_000, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("bob", "exchange", "deposit", CONTRACT, 10_000)
+    scene.offer("bob", CONTRACT, 10_000, PERCENT_DAY)
+    (loan,) = scene.loans("market")
+    scene.order("ann", 5_000, wallet="exchange")
+    scene.at(hour=3).quote(2 * COIN, 2 * COIN)
+    scene.recall("bob", loan.id)
+    assert scene.has("market/exchange/TH1") >= 0
+    assert scene.has("bob/deposit/TH1") == 10_000
+
+
+def test_contracts_in_the_trading_wallet_do_not_back_a_short() -> None:
+    scene = Scene(terms(collateral=(CollateralStep(START_NS, True),))).at(hour=1).funded()
+    scene.deposit("eve", 5 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 200, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("eve", "exchange", "trading", CONTRACT, 200)
+    assert scene.refused(scene.order_of("eve", -100)) == "NOT_ENOUGH_MARGIN"
+    assert scene.order("eve", 100)
+
+
+def test_collateral_in_contracts_answers_for_a_loss_before_the_venue_does() -> None:
+    """Otherwise a long on contracts costs nothing: the venue takes the loss, the user takes the contracts home."""
+    scene = Scene(terms(collateral=(CollateralStep(START_NS, True),))).at(hour=1).funded()
+    scene.deposit("eve", 5 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 200, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("eve", "exchange", "trading", CONTRACT, 200)
+    scene.order("eve", 400)
+    for hour, price in enumerate((200, 188, 176, 164, 152, 140, 140), start=3):
+        scene.at(hour=hour).quote(price * COIN // 100, price * COIN // 100)
+    assert scene.lots("eve") == 0
+    assert scene.has("venue/deficit/BTC") == 0
+    assert scene.has("eve/trading/BTC") >= 0
+    assert 0 < scene.has("eve/trading/TH1") < 200
+
+
+def test_time_beyond_every_date_ends() -> None:
+    scene = Scene()
+    scene.now = 1 << 63
+    scene.reach()
+    assert scene.state.expired
+    scene.now = 1 << 64
+    scene.reach()
+
+
+@pytest.mark.parametrize("name", ["", "market", "venue", "world", "a/b"])
+def test_nobody_is_named_like_the_venue(name: str) -> None:
+    assert Scene().refused(Deposit(START_NS, name, BTC, 1)) == "UNKNOWN_USER"
+
+
+@pytest.mark.parametrize("amount", [1.0, True, "1", None, 0, -1, 1 << 80])
+def test_an_amount_is_a_whole_number_within_bounds(amount: object) -> None:
+    scene = Scene()
+    scene.deposit("ann", COIN)
+    scene.quote(COIN, COIN)
+    for command in (
+        Deposit(START_NS, "ann", BTC, amount),  # type: ignore[arg-type]
+        Withdraw(START_NS, "ann", BTC, amount),  # type: ignore[arg-type]
+        Transfer(START_NS, "ann", "exchange", "trading", BTC, amount),  # type: ignore[arg-type]
+        PlaceOffer(START_NS, "ann", BTC, amount, 0, 2),  # type: ignore[arg-type]
+    ):
+        assert scene.refused(command) == "BAD_AMOUNT"
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount in (0, 1 << 80):
+        order = PlaceOrder(START_NS, "ann", 1, "exchange", amount)  # type: ignore[arg-type]
+        assert scene.refused(order) == "BAD_AMOUNT"
+
+
+def test_prices_rates_and_terms_are_whole_numbers() -> None:
+    scene = Scene()
+    scene.deposit("ann", COIN, "deposit")
+    scene.quote(COIN, COIN)
+    order = PlaceOrder(START_NS, "ann", 1, "exchange", 1, 100.0)  # type: ignore[arg-type]
+    assert scene.refused(order) == "BAD_PRICE"
+    assert scene.refused(PlaceOffer(START_NS, "ann", BTC, 1, 1.5, 2)) == "BAD_RATE"  # type: ignore[arg-type]
+    assert scene.refused(PlaceOffer(START_NS, "ann", BTC, 1, 1, 2.5)) == "BAD_TERM"  # type: ignore[arg-type]
+
+
+def test_a_waiting_market_order_meets_a_user_who_comes_later() -> None:
+    """The market itself has nothing to sell: a forced cover must be able to buy from users."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 300 * COIN)
+    scene.deposit("ann", 3 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("bob", 10_000, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    waiting = scene.order("ann", 10, wallet="exchange")
+    scene.at(hour=3).quote(2 * COIN, 2 * COIN)
+    assert scene.find(waiting).filled_lots == 0
+    scene.order("bob", -10, 2 * COIN, wallet="exchange")
+    scene.at(hour=4).quote(2 * COIN - 200, 2 * COIN)
+    assert scene.find(waiting).filled_lots == 10
+
+
+def test_before_the_first_step_the_first_margin_holds() -> None:
+    scene = Scene(start_ns=START_NS - NS_PER_DAY)
+    scene.now = START_NS - NS_PER_DAY
+    scene.funded()
+    scene.deposit("eve", 1, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    assert scene.refused(scene.order_of("eve", 100)) == "NOT_ENOUGH_MARGIN"
+
+
+def test_contracts_that_back_nothing_may_leave_under_a_short() -> None:
+    scene = Scene(terms(collateral=(CollateralStep(START_NS, True),))).at(hour=1).funded()
+    scene.deposit("ann", 3 * COIN)
+    scene.deposit("ann", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("ann", 100, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("ann", "exchange", "trading", CONTRACT, 100)
+    scene.order("ann", -190)
+    scene.at(hour=3).quote(2 * COIN, 2 * COIN)
+    scene.transfer("ann", "trading", "exchange", CONTRACT, 100)
+
+
+def test_a_placed_order_is_a_change() -> None:
+    """Engines and the trader skip what is idle while `changes` stands still."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    before = scene.state.changes
+    scene.order("ann", 10, COIN)
+    assert scene.state.changes > before
+
+
+def test_an_empty_bar_fills_nothing() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", 3 * COIN)
+    scene.quote(2 * COIN, 2 * COIN)
+    order = scene.order("ann", 10, wallet="exchange")
+    scene.at(hour=2)
+    bar = Bar(scene.now, scene.now + 3600 * NS_PER_S, 2 * COIN, 2 * COIN, 2 * COIN, 2 * COIN, 0)
+    scene.bar_open(bar)
+    scene.bar_close(bar)
+    assert scene.find(order).is_live
+
+
+def test_deciding_is_without_effect() -> None:
+    from bot.core.decide import decide
+    from tests.ledgers import snapshot
+
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    command = scene.order_of("ann", 10)
+    before = snapshot(scene.state)
+    assert decide(scene.state, command) is None
+    assert decide(scene.state, command) is None
+    assert snapshot(scene.state) == before
+    assert not isinstance(scene.exchange.submit(command), Rejection)
+    assert isinstance(scene.exchange, Exchange)

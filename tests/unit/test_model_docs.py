@@ -1,0 +1,36 @@
+"""What the model's documentation says is computed: the page for newcomers and the examples in docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "fair-value.md"
+
+
+def test_every_number_of_the_page_is_what_the_code_says() -> None:
+    outcome = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
+    assert outcome.failed == 0
+    assert outcome.attempted >= 20
+
+
+@pytest.mark.parametrize(
+    ("module", "examples"),
+    [
+        ("annuity", 4),
+        ("carry", 2),
+        ("deterministic", 5),
+        ("domain", 2),
+        ("growth", 2),
+        ("payout", 5),
+        ("quadrature", 1),
+        ("root", 1),
+    ],
+)
+def test_examples_in_docstrings(module: str, examples: int) -> None:
+    outcome = doctest.testmod(importlib.import_module(f"bot.model.{module}"))
+    assert outcome.failed == 0
+    assert outcome.attempted >= examples
