@@ -34,6 +34,12 @@ PARTS: Final = ("price", "dividends", "swap", "lending", "fees", "slippage", "ex
 
 _FLOWS: Final = frozenset({"deposit", "withdrawal", "issue", "transfer"})
 _WITHIN: Final = frozenset({"loan", "repay"})
+_PART_OF_KIND: Final = {
+    "dividend": "dividends",
+    "expiry": "expiry",
+    "deficit": "deficit",
+    "collateral": "slippage",  # the venue sold owned contracts below the mark to cover a debt
+}
 
 
 class AttributionError(AssertionError):
@@ -230,8 +236,8 @@ class _Walk:
             if change.lots:
                 part = PARTS.index("lending" if change.lots > 0 else "swap")
                 self._move(_Move(time_ns, kind, part, change.lots, 0), self._mark_before(time_ns))
-        elif kind in ("dividend", "expiry", "deficit") or kind in _FLOWS:
-            part = -1 if kind in _FLOWS else PARTS.index("dividends" if kind == "dividend" else kind)
+        elif kind in _PART_OF_KIND or kind in _FLOWS:
+            part = -1 if kind in _FLOWS else PARTS.index(_PART_OF_KIND[kind])
             if change.lots:
                 self._move(_Move(time_ns, kind, part, change.lots, cash_sat), self._mark_before(time_ns))
             else:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backtests.attribution import Attribution
-from backtests.market_panel import MarketSeries
 from backtests.metrics import Metrics
-from backtests.report import ReportInput, render
+from backtests.report import MarketSeries, ReportInput, render
 from backtests.result import RunResult
 from bot.chain.difficulty import difficulty_float
 from bot.config import explain_settings
@@ -75,8 +74,8 @@ def difficulty_steps(blocks: Sequence[Block]) -> Iterator[tuple[int, float]]:
             yield block.time_ns, difficulty_float(target)
 
 
-def dividend_per_contract_sat(contract: Contract, block: Block) -> int:
-    """Return what one contract is paid with `block`, in satoshi, rounded down (for display; the ledger is exact)."""
+def dividend_per_contract_sat(contract: Contract, block: Block) -> float:
+    """Return one contract's share of `block`'s dividend, in satoshi, unrounded (for display; the ledger is exact)."""
     income = block_income_sat(contract, block)
     net = income - pool_fee_sat(income, contract.payout.fee_ppm)
-    return net * contract.lots_per_contract // contract.tranche_lots
+    return net * contract.lots_per_contract / contract.tranche_lots

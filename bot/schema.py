@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from bot.config_settings import Config
@@ -71,17 +70,6 @@ def published(params: Params) -> dict[str, str]:
         CONTRACT_SCHEMA: _written(json_schema(ContractSettings)),
         REFERENCE_PAGE: configuration_markdown(params),
     }
-
-
-def publish(root: Path, params: Params) -> list[Path]:
-    """Write every published file below `root` and return their paths."""
-    written = []
-    for name, text in published(params).items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-        written.append(path)
-    return written
 
 
 def _written(schema: dict[str, Any]) -> str:

@@ -185,12 +185,20 @@ class Session:
         acted on, and at once while an order lives or in debug mode. Blocks it takes in: they move no mark.
         """
         state, view, account, trader = self.state, self.view, self._account, self.trader
-        if state.live or state.expired or account.called or account.liquidating or account.overdue or self.settings.debug:
+        if (
+            state.live
+            or state.expired
+            or account.called
+            or account.liquidating
+            or account.overdue
+            or self.settings.debug
+        ):
             return at
         stop_ns = min(world.rate_ns, state.due_ns)
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
         worth = standing(state, account)
         target, floor_sat = self._sleeping_target() or AWAKE, self._floor_sat()
+        add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         for index in range(at, len(bars)):
             time_ns, close_ns, _, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
@@ -208,7 +216,7 @@ class Session:
             state.event += 1
             before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
             state.mark_sat = price_sat
-            self.marks.append(Mark(close_ns, price_sat, worth.lots, equity_sat))
+            add_mark(new_tuple(Mark, (close_ns, price_sat, worth.lots, equity_sat)))
             if equity_sat > self._peak_sat:
                 self._peak_sat = equity_sat
                 floor_sat = self._floor_sat()

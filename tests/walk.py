@@ -73,7 +73,7 @@ def drawn_contract(draw: Draw) -> Contract:
         asset="TH1",
         kind="dividend_term",
         hash_rate_hs=10**12,
-        lots_per_contract=draw.pick((7, 100)),
+        lots_per_contract=draw.pick((30, 100)),
         tick_sat=draw.pick((1, 1000)),
         tranche_lots=LOTS,
         start_ns=START_NS,
@@ -209,6 +209,18 @@ class Walk:
         self._terminal: dict[int, tuple[str, int, int]] = {}
         self._loans: dict[int, tuple[int, int]] = {}
         self._take_in(False)
+        if not self.chance(6):
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Most walks begin on a market that trades and lends, with money in every wallet."""
+        for user in USERS:
+            self.command(Deposit(self.now, user, BTC, 30 * PRICE))
+            for wallet in ("trading", "deposit"):
+                self.command(Transfer(self.now, user, "exchange", wallet, BTC, self.draw.integer(1, 10 * PRICE)))
+        self.event("on_quote", Quote(self.now, PRICE - 1_000, LOTS, PRICE + 1_000, LOTS), self.now)
+        for asset, plenty in ((BTC, 10**8), (CONTRACT, LOTS)):
+            self.event("on_swap_rate", SwapRate(self.now, asset, self.draw.integer(0, MAX_RATE), plenty), self.now)
 
     # Draws --------------------------------------------------------------------------------------------------
 
@@ -240,7 +252,7 @@ class Walk:
     def wait(self) -> None:
         """Let time pass: mostly minutes, seldom over midnight or beyond."""
         self.now += self.draw.integer(0, 7_200) * NS_PER_S + self.draw.pick((0, 0, 1, 999_999_999))
-        if self.chance(6):
+        if self.chance(4):
             self.now += self.draw.integer(6, 40) * 3_600 * NS_PER_S
 
     def command(self, command: Command) -> int | Rejection:
@@ -267,9 +279,8 @@ class Walk:
         self._take_in(False)
         return answer
 
-    def event(self, name: str, event: Any, time_ns: int, rank_free: bool = True) -> None:
+    def event(self, name: str, event: Any, time_ns: int) -> None:
         """Feed one event of the world."""
-        del rank_free
         getattr(self.exchange, name)(event)
         self.journal.append((name, event))
         self._take_in(True, event if isinstance(event, Block) else None)
@@ -362,8 +373,8 @@ class Walk:
 
     def jump(self) -> None:
         """Move the outside price: mostly a little, seldom enough to ruin somebody."""
-        change = self.draw.integer(-200, 200) if not self.chance(5) else self.draw.pick((-4_000, -1_500, 1_500, 8_000))
-        self.price = min(max(self.price * (10_000 + change) // 10_000, 20_000), 50 * PRICE)
+        change = self.draw.integer(-200, 200) if not self.chance(7) else self.draw.pick((-4_000, -1_500, 1_500, 8_000))
+        self.price = min(max(self.price * (10_000 + change) // 10_000, PRICE // 4), 4 * PRICE)
 
     def quote(self) -> None:
         self.jump()
@@ -501,7 +512,7 @@ STEPS: tuple[tuple[int, Callable[[Walk], None]], ...] = (
     (9, Walk.quote),
     (6, Walk.bar_edge),
     (4, Walk.block),
-    (4, Walk.wait),
+    (6, Walk.wait),
     (4, Walk.deposit),
     (4, Walk.swap_rate),
     (3, Walk.transfer),

@@ -47,9 +47,12 @@ def check(state: State, first_move: int = 0, every_order: bool = True) -> None:
 
 
 def _check_moves(state: State, first_move: int) -> None:
-    for move in state.ledger.moves[first_move:]:
-        same = move.source.rsplit("/", 1)[1] == move.target.rsplit("/", 1)[1]
-        _require(1, same and type(move.amount) is int and move.amount > 0, f"{move}")
+    moves = state.ledger.moves[first_move:]
+    for source, target in {(move.source, move.target) for move in moves}:
+        _require(1, source.rsplit("/", 1)[1] == target.rsplit("/", 1)[1], f"a move from {source} to {target}")
+    for move in moves:
+        if type(move.amount) is not int or move.amount <= 0:
+            _require(1, False, f"{move}")
 
 
 def _check_sums(state: State) -> None:

@@ -11,7 +11,7 @@ from bot.core.contract import MARK
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
 from bot.core.state import Loan, State
-from bot.core.units import NS_PER_S, PPM, ceil_div, fee_sat, notional_sat, share_ppm
+from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, ceil_div, fee_sat, notional_sat, share_ppm
 
 
 def loan_value_sat(state: State, loan: Loan) -> int:
@@ -71,6 +71,7 @@ class Standing:
         "_cash_sat",
         "_collateral_lots",
         "_contract",
+        "_safe",
         "fixed_sat",
         "key",
         "lent",
@@ -84,6 +85,7 @@ class Standing:
         account.refresh(state.ledger)
         self.key = key
         self._contract = state.contract
+        self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
         spot = account.cached_spot_lots
         self.margin_lots = margin = account.cached_margin_lots
         self.lots = spot + margin
@@ -136,6 +138,19 @@ class Standing:
         """Return whether neither margin call nor liquidation is due at this mark; without a loan nothing is."""
         if self.owed is None:
             return True
+        if self.margin_lots >= 0:
+            return self._is_safe(state, mark_sat, time_ns)
+        # A short that is safe at a higher mark and a later time is safe now: each term only gets worse with both.
+        safe_mark_sat, safe_ns, safe_ppm = self._safe
+        if mark_sat <= safe_mark_sat and time_ns <= safe_ns and state.maintenance_ppm == safe_ppm:
+            return True
+        further = (mark_sat + mark_sat // 64, time_ns + NS_PER_DAY // 24)
+        if self._is_safe(state, *further):
+            self._safe = (*further, state.maintenance_ppm)
+            return True
+        return self._is_safe(state, mark_sat, time_ns)
+
+    def _is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
         required = requirement_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract, state.maintenance_ppm)
         equity = self.margin_equity_sat(state, mark_sat, time_ns)
         return equity >= required and equity * PPM >= required * self._contract.margin_call_ppm

@@ -12,7 +12,7 @@ import pytest
 from bot.config_settings import Config
 from bot.contract_settings import ContractSettings
 from bot.fields.nodes import Mapping, Node, Scalar, Sequence
-from bot.schema import CONFIG_SCHEMA, CONTRACT_SCHEMA, REFERENCE_PAGE, json_schema, publish, published
+from bot.schema import CONFIG_SCHEMA, CONTRACT_SCHEMA, REFERENCE_PAGE, json_schema, published
 from bot.strict_yaml import load
 from strategies import BUNDLED
 from strategies import load as load_strategy
@@ -25,11 +25,6 @@ PARAMS = {name: load_strategy(name).params_type for name in BUNDLED}
 def test_the_committed_file_is_up_to_date(name: str) -> None:
     committed = (ROOT / name).read_text(encoding="utf-8")
     assert committed == published(PARAMS)[name], f"{name} is out of date: run `make docs`"
-
-
-def test_publish_writes_every_file_as_published(tmp_path: Path) -> None:
-    written = publish(tmp_path, PARAMS)
-    assert {str(path.relative_to(tmp_path)): path.read_text(encoding="utf-8") for path in written} == published(PARAMS)
 
 
 def plain(node: Node) -> Any:

@@ -15,13 +15,13 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from backtests import plots
 from backtests.attribution import PARTS, Attribution
-from backtests.market_panel import MarketSeries, market_charts
 from backtests.metrics import Metrics
 from backtests.output import SIMULATED, btc_text
-from backtests.panels import Canvas, StrategyPanel, amount, minute, number
-from backtests.plots import Chart, Span
+from backtests.report import plots
+from backtests.report.market import MarketSeries, market_charts
+from backtests.report.panels import Canvas, StrategyPanel, amount, minute, number
+from backtests.report.plots import Chart, Span
 from backtests.result import RunResult
 from bot.core.contract import Contract
 from bot.core.units import NS_PER_DAY, SAT_PER_BTC

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from backtests import plots
 from backtests.output import btc_text
-from backtests.panels import Canvas
-from backtests.plots import Chart, Point, Span
+from backtests.report import plots
+from backtests.report.panels import Canvas
+from backtests.report.plots import Chart, Point, Span
 from bot.core.contract import Contract
-from bot.core.units import NS_PER_DAY, PPB, SAT_PER_BTC
+from bot.core.units import NS_PER_DAY, PPB, SAT_PER_BTC, sat_from_float_half_even
 
 
 class MarketSeries(NamedTuple):
@@ -23,7 +23,7 @@ class MarketSeries(NamedTuple):
     times_ns: Sequence[int]
     price_sat: Sequence[int]
     difficulty: Sequence[tuple[int, float]]
-    dividends: Sequence[tuple[int, int]]
+    dividends: Sequence[tuple[int, float]]
     swap_rates: Sequence[tuple[int, str, int, int]]
 
 
@@ -53,17 +53,17 @@ def _difficulty(canvas: Canvas, market: MarketSeries) -> str:
 
 
 def _dividends(canvas: Canvas, contract: Contract, market: MarketSeries) -> str:
-    sums: dict[int, int] = {}
+    sums: dict[int, float] = {}
     for time_ns, value_sat in market.dividends:
         if canvas.span.start_ns < time_ns <= canvas.span.end_ns:
             day_ns = time_ns // NS_PER_DAY * NS_PER_DAY  # rounded down to the UTC day
-            sums[day_ns] = sums.get(day_ns, 0) + value_sat
+            sums[day_ns] = sums.get(day_ns, 0.0) + value_sat
     days = [(day_ns, value_sat / SAT_PER_BTC) for day_ns, value_sat in sorted(sums.items())]
     axis = plots.scale([value for _, value in days], zero=True)
     name = canvas.keep("dividend", [time for time, _ in days], [value for _, value in days], 8)
     key = canvas.show("dividend", [("that UTC day", "BTC", 8, name)])
     lines = [plots.path("f-bar", plots.bars(days, canvas.span, axis))]
-    total = btc_text(sum(sums.values()))
+    total = btc_text(sat_from_float_half_even(sum(sums.values())))
     note = f"Sum over the run: {total} BTC per contract."
     unit = f"BTC per {contract.asset} contract and UTC day"
     return Chart("Dividend", unit, key, canvas.span, axis, lines, note=note).render()

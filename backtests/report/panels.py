@@ -10,11 +10,11 @@ from html import escape
 from itertools import accumulate
 from typing import Any, Final
 
-from backtests import plots
 from backtests.attribution import PARTS, Attribution, Trade
 from backtests.metrics import Metrics
 from backtests.output import SIMULATED, btc_text, iso_utc
-from backtests.plots import Chart, Scale, Span
+from backtests.report import plots
+from backtests.report.plots import Chart, Scale, Span
 from backtests.result import RunResult
 from bot.core.events import Fill, Notice
 from bot.core.units import NS_PER_DAY, SAT_PER_BTC, half_up_div
