@@ -59,4 +59,5 @@ def result_of(session: Session, plan: Plan, engine: str) -> RunResult:
         notices=state.notices,
         observations=[Observation(*values) for values in session.observations],
         final_balances=dict(state.ledger.balances),
+        orders=[order.command for order in state.orders.values()],
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bot.core.contract import Contract
 from bot.core.events import Fill, Mark, Notice, Posting
+from bot.core.order import PlaceOrder
 
 
 class Observation(NamedTuple):
@@ -28,6 +29,7 @@ class RunResult:
     `marks` hold one entry per market event (quote or bar close) plus one at expiry or at the end of the run,
     in time order. `user` is the strategy's owner name in `fills` and in the accounts of `postings`.
     `start_equity_sat` is the deposit. `final_balances` maps account names (`owner/purse/asset`) to amounts.
+    `orders` are all that were accepted, the venue's own (liquidation, cover) among them.
     """
 
     name: str
@@ -43,3 +45,4 @@ class RunResult:
     notices: list[Notice]
     observations: list[Observation]
     final_balances: dict[str, int]
+    orders: list[PlaceOrder] = field(default_factory=list)

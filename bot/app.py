@@ -47,6 +47,8 @@ def backtest(options: Namespace) -> Outcome:
     reproduce = run.reproduce(options.config)
     document = summary(results, attributions, metrics, run.simulated, reproduce)
     text = summary_table(attributions, metrics, run.simulated)
+    if "pool luck" in reproduce:
+        text += f"\nPool luck: {reproduce['pool luck']}."
     if not options.no_report:
         from bot.reporting import report_files
 

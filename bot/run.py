@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import strategies
+from backtests.output import btc_text, iso_utc
 from backtests.plan import Plan
 from bot import __version__
 from bot.chain.chain import Chain
@@ -17,7 +18,7 @@ from bot.config import Settings, load_settings
 from bot.config_settings import AUTO, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA
 from bot.core.state import MarketRules
-from bot.errors import UnsupportedError
+from bot.errors import HistoryError, Problem, UnsupportedError
 from bot.history.load import load as load_history
 from bot.history.series import History
 from bot.model.growth import growth_model
@@ -44,6 +45,10 @@ class Run:
         """Return what makes this run again: command, version, engine and the SHA-256 of every input."""
         sources = {f"{source.kind} sha256": source.sha256 for source in self.history.sources}
         sources |= {f"chain {source.name} sha256": source.sha256 for source in self.chain.sources}
+        luck = {}
+        if self.settings.contract.payout.basis == PRO_RATA:
+            seed = self.settings.contract.payout.luck_seed
+            luck = {"pool luck": f"drawn with seed {seed}: which blocks the pool found is not known"}
         return {
             "command": f"fairhash backtest {config_path.name} --engine {self.engine}",
             "fairhash": __version__,
@@ -51,6 +56,7 @@ class Run:
             "config sha256": sha256(config_path),
             "contract sha256": sha256(self.settings.config.contract),
             **sources,
+            **luck,
         }
 
 
@@ -78,6 +84,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     settings = load_settings(path, params_type)
     contract, config = settings.contract, settings.config
     history = load_history(config.history.market, config.history.swap_rates, contract)
+    _check_prices(history, settings.max_price_sat)
     chain = load_chain(config.chain)
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
@@ -100,6 +107,17 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
     chosen = engine or config.run.engine
     return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans))
+
+
+def _check_prices(history: History, max_price_sat: int) -> None:
+    """Refuse a history with a price above what the contract's document believes: its first row that has one."""
+    highest = ((bar.time_ns, bar.high_sat) for bar in history.bars)
+    asked = ((quote.time_ns, quote.ask_sat) for quote in history.quotes)
+    for time_ns, price_sat in (*highest, *asked):
+        if price_sat > max_price_sat:
+            what = f"{btc_text(price_sat)} BTC at {iso_utc(time_ns)} is above max_price, {btc_text(max_price_sat)} BTC"
+            remedy = "mend the row, or raise trading.max_price in the contract"
+            raise HistoryError([Problem(history.sources[0].path, what, remedy)])
 
 
 def _market_rules(settings: Settings) -> MarketRules:

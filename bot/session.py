@@ -198,6 +198,7 @@ class Session:
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
         worth = standing(state, account)
         target, floor_sat = self._sleeping_target() or AWAKE, self._floor_sat()
+        wake = target.wake
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         for index in range(at, len(bars)):
             time_ns, close_ns, _, _, _, price_sat, volume_lots = bars[index]
@@ -207,20 +208,19 @@ class Session:
                 world.up_to(close_ns)
                 worth = standing(state, account)
             equity_sat = worth.equity_sat(price_sat, close_ns)
-            state.event += 1  # the open: no order waits for it
             at += 1
-            if equity_sat < floor_sat or not worth.is_safe(state, price_sat, close_ns):
+            if equity_sat < floor_sat or (worth.owed is not None and not worth.is_safe(state, price_sat, close_ns)):
+                state.event += 1  # the open, which no order waited for
                 self.on_bar_close(bars[index])
                 self.decide()
                 break
-            state.event += 1
+            state.event += 2
             before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
             state.mark_sat = price_sat
             add_mark(new_tuple(Mark, (close_ns, price_sat, worth.lots, equity_sat)))
             if equity_sat > self._peak_sat:
                 self._peak_sat = equity_sat
                 floor_sat = self._floor_sat()
-            wake = target.wake
             asleep = wake is not None and wake.low_edge <= view.edge <= wake.high_edge and close_ns < wake.at_ns
             if asleep and not self.settings.observe:
                 continue
@@ -228,6 +228,7 @@ class Session:
             view.see_bar(volume_lots)
             if not asleep:
                 target = self._ask()
+                wake = target.wake
             if self.settings.observe:
                 self._observe()
             if not trader.is_idle(target):

@@ -16,7 +16,7 @@ from bot.core.exchange import Exchange
 from bot.core.lending import fundable
 from bot.core.matching import open_level
 from bot.core.order import EXCHANGE
-from bot.core.units import notional_sat, share_ppm
+from bot.core.units import share_ppm
 from bot.model.fair_value import FairValue
 
 NEVER: Final = 1 << 62
@@ -193,7 +193,7 @@ class View:
 
     def lots_for(self, fraction: float) -> int:
         """Lots whose notional at the mark is `fraction` of equity (>= 0), rounded down; 0 without equity or price."""
-        one = notional_sat(self.contract.lots_per_contract, self._state.mark_sat, self.contract.lots_per_contract)
-        if self.equity_sat <= 0 or one == 0:
+        mark = self._state.mark_sat
+        if self.equity_sat <= 0 or mark == 0:
             return 0
-        return int(fraction * self.equity_sat * self.contract.lots_per_contract / one)
+        return int(fraction * self.equity_sat * self.contract.lots_per_contract / mark)

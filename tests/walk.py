@@ -1,6 +1,6 @@
-"""A walk of several users over one exchange, drawn step by step, with an oracle that knows nothing of the core's rules.
+"""A walk of several users over one exchange, drawn step by step, with an oracle that does not use the core's rules.
 
-`Walk` turns draws into commands and events; `Oracle` recomputes from postings, fills and blocks alone what must be true.
+`Walk` turns draws into commands and events; `Oracle` recomputes from postings and blocks alone what must be true.
 The same walk serves Hypothesis (shrinking) and a seeded generator (reaching everything).
 """
 
@@ -29,6 +29,7 @@ from bot.core.events import BTC, CONTRACT, RANK_STRATEGY, Bar, Block, Fill, Quot
 from bot.core.exchange import Exchange
 from bot.core.invariants import check, check_margin
 from bot.core.ledger import Move
+from bot.core.margin import margin_equity_sat
 from bot.core.order import (
     WALLETS,
     CancelOffer,
@@ -42,7 +43,7 @@ from bot.core.order import (
     Transfer,
     Withdraw,
 )
-from bot.core.state import MarketRules
+from bot.core.state import MarketRules, market_price_sat
 from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, SAT_PER_BTC
 from tests.ledgers import START_NS, snapshot
 
@@ -118,10 +119,9 @@ class Oracle:
 
     def lots(self, owner: str, stream: str) -> int:
         """Return what `owner` holds of the contract: `spot` is paid into the exchange wallet, `margin` into trading."""
-        spot = ("exchange", "trading", "deposit", "lent")
-        purses = spot if stream == "spot" else ("position", "owed")
-        if owner == "market":
-            purses = (*spot, "position", "owed") if stream == "spot" else ()
+        purses = ["exchange", "trading", "deposit", "lent"] if stream == "spot" else ["position", "owed"]
+        if owner == "market":  # it has no margin position: what it borrowed lies among what it owns
+            purses = [*purses, "owed"] if stream == "spot" else []
         return sum(self.balances.get(f"{owner}/{purse}/TH1", 0) for purse in purses)
 
     def take(self, moves: Sequence[Move]) -> None:
@@ -180,7 +180,7 @@ class Oracle:
                 assert balance >= 0, f"{account}: {balance}"
 
     def check_dividends(self) -> None:
-        """After everything is settled: each holder has his exact total to within a satoshi, the venue holds the rest."""
+        """After everything is settled: each holder has his exact total to within a satoshi, the venue has the rest."""
         for stream, exact in self.due.items():
             paid = self.paid.get(stream, 0)
             assert -Fraction(1, 2) < exact - paid < Fraction(3, 2), f"{stream}: {float(exact)} due, {paid} paid"
@@ -262,6 +262,7 @@ class Walk:
             self.exchange.reach(command.time_ns, RANK_STRATEGY)
             self._take_in(True)
         verdict = decide(state, command)
+        wealth = self.wealth_sat()
         before = snapshot(state) if verdict is not None else None
         assert str(decide(state, command)) == str(verdict), "to decide has an effect"
         answer = self.exchange.submit(command)
@@ -276,8 +277,23 @@ class Walk:
                 self.oracle.deposited += command.amount
             if isinstance(command, Withdraw):
                 self.oracle.deposited -= command.amount
+            self._check_wealth(command, wealth)
         self._take_in(False)
         return answer
+
+    def wealth_sat(self) -> int:
+        """Return what all users together are worth at the mark."""
+        return sum(self.exchange.equity_sat(user) for user in USERS if user in self.state.accounts)
+
+    def _check_wealth(self, command: Command, before_sat: int) -> None:
+        """At one mark and time a command makes users together no richer, but by what the venue absorbs or they bring.
+
+        Each loan and each user may round by a satoshi.
+        """
+        brought = command.amount if isinstance(command, Deposit) else 0
+        absorbed = sum(m.amount for m in self.state.ledger.moves[self._moves :] if m.kind == "deficit")
+        gain = self.wealth_sat() - before_sat - brought - absorbed
+        assert gain <= 20 + len(self.state.loans), f"{command} made the users {gain} sat richer"
 
     def event(self, name: str, event: Any, time_ns: int) -> None:
         """Feed one event of the world."""
@@ -306,6 +322,9 @@ class Walk:
         source, target = self.draw.pick(WALLETS), self.draw.pick((*WALLETS, "pocket"))
         amount = self.amount(asset)
         name = f"{user}/{source}/{'TH1' if asset else 'BTC'}"
+        if self.chance(4):
+            asset, source, target = CONTRACT, "exchange", self.draw.pick(("trading", "deposit"))
+            name = f"{user}/exchange/TH1"
         if self.chance(2) and self.state.balance(name) > 0:
             amount = self.state.balance(name)
         self.command(Transfer(self.now, user, source, target, asset, amount))
@@ -459,7 +478,14 @@ class Walk:
             whole = (amount + Fraction(1, 2)).__floor__()
             ppm = contract.maker_fee_ppm if fill.maker else contract.taker_fee_ppm
             assert fill.fee_sat == -(-whole * ppm // PPM), fill
-            loss += abs(fill.size_lots * (fill.price_sat - fill.mark_sat)) // contract.lots_per_contract + 3 * whole
+            buys = fill.size_lots > 0
+            market = market_price_sat(state, buys)
+            worse = fill.price_sat > market if buys else fill.price_sat < market
+            if not world and worse:
+                assert limit, "a market order got less from a user than the market offered"
+            price = market if worse else fill.price_sat
+            loss += abs(fill.size_lots * (price - state.mark_sat)) // contract.lots_per_contract + 2 * fill.fee_sat + 3
+            assert fill.maker or not order.command.post_only, "a post-only order took"
         deficit = sum(move.amount for move in moves if move.kind == "deficit")
         if not world:
             with_market = [m for m in moves if m.kind == "trade" and "market/" in m.source + m.target]
@@ -472,6 +498,19 @@ class Walk:
                 raise AssertionError(f"{fill} before the order reached the venue")
         if state.expired and fills:
             assert fills[-1].time_ns < contract.end_ns
+        self._check_opened(fills)
+
+    def _check_opened(self, fills: Sequence[Fill]) -> None:
+        """Whoever opened at this event, and closed nothing, has the initial margin for what he holds now."""
+        state = self.state
+        for user in {fill.user for fill in fills if fill.wallet == "trading"}:
+            sizes = [fill.size_lots for fill in fills if fill.user == user and fill.wallet == "trading"]
+            lots = state.accounts[user].margin_lots(state.ledger)
+            if not lots or any(size * lots < 0 for size in sizes) or abs(lots) < abs(sum(sizes)):
+                continue
+            value = Fraction(abs(lots) * state.mark_sat, self.contract.lots_per_contract)
+            equity = margin_equity_sat(state, state.accounts[user], state.time_ns)
+            assert equity >= value * state.initial_ppm / PPM - 1, f"{user} opened {sizes} with {equity} sat"
 
     def _check_history(self) -> None:
         state = self.state
@@ -531,11 +570,11 @@ class WatchedInterest:
         self.calls = 0
 
     def __enter__(self) -> WatchedInterest:
-        lending.interest_sat = self._watched
+        setattr(lending, "interest_sat", self._watched)  # noqa: B010 - a module's import is not for assignment
         return self
 
     def __exit__(self, *_: object) -> None:
-        lending.interest_sat = interest_sat
+        setattr(lending, "interest_sat", interest_sat)  # noqa: B010
 
     def _watched(self, value_sat: int, rate_ppb_day: int, seconds: int, carry: int) -> tuple[int, int]:
         interest, rest = interest_sat(value_sat, rate_ppb_day, seconds, carry)

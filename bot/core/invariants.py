@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from bot.core.accrual import INDEX_BITS
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import MARKET, Account
+from bot.core.lending import overdue_lots
 from bot.core.margin import margin_equity_sat, requirement_sat
 from bot.core.order import Order
 from bot.core.state import State
@@ -43,6 +44,7 @@ def check(state: State, first_move: int = 0, every_order: bool = True) -> None:
     _check_dividends(state)
     _check_loans(state)
     _check_orders(state, state.orders.values() if every_order else state.live)
+    _check_forced(state)
     _check_expiry(state)
 
 
@@ -153,6 +155,19 @@ def check_margin(state: State) -> None:
         need = requirement_sat(lots, state.mark_sat, state.contract.lots_per_contract, state.maintenance_ppm)
         equity = margin_equity_sat(state, account, state.time_ns)
         _require(8, equity >= need, f"{account.name}: equity {equity} sat, maintenance {need} sat")
+
+
+def _check_forced(state: State) -> None:
+    """Invariant 8: what the venue must close has an order that closes it, whatever its owner does."""
+    for account in state.accounts.values():
+        if not account.liquidating and not account.overdue:
+            continue
+        live = (order for order in state.live if order.is_live and order.forced and order.command.user == account.name)
+        forced = sum(abs(order.remaining_lots) for order in live)
+        wanted = abs(account.margin_lots(state.ledger)) if account.liquidating else overdue_lots(state, account)
+        _require(8, forced >= wanted, f"{account.name}: {wanted} lots to close by force, orders for {forced}")
+    for loan in state.loans.values():
+        _require(8, not loan.overdue or state.accounts[loan.borrower].overdue, f"{loan} is forgotten")
 
 
 def _check_expiry(state: State) -> None:

@@ -88,9 +88,10 @@ class Ledger:
     def postings(self) -> list[Posting]:
         """Return every posting so far, two for each move: first the debit, then the credit."""
         lines: list[Posting] = []
+        add, new_tuple = lines.append, tuple.__new__  # twice as fast as calling Posting
         for transaction, time_ns, kind, source, target, amount in self.moves:
-            lines.append(Posting(transaction, time_ns, kind, source, -amount))
-            lines.append(Posting(transaction, time_ns, kind, target, amount))
+            add(new_tuple(Posting, (transaction, time_ns, kind, source, -amount)))
+            add(new_tuple(Posting, (transaction, time_ns, kind, target, amount)))
         return lines
 
 
