@@ -156,14 +156,10 @@ class Session:
 
     def decide(self) -> None:
         """Mark the account, check the drawdown, ask the strategy, take the next step to its target."""
-        state = self.state
-        if state.expired:
+        if self.state.expired:
             return
         view = self.view
-        worth = standing(state, self._account)
-        view.time_ns = now = state.time_ns
-        view.equity_sat = equity = worth.equity_sat(state.mark_sat, now)
-        self.marks.append(Mark(now, state.mark_sat, worth.lots, equity))
+        equity = self.mark()
         if equity > self._peak_sat:
             self._peak_sat = equity
         elif equity < self._floor_sat() and not self.trader.halted:
@@ -176,6 +172,15 @@ class Session:
         if self.settings.observe:
             self._observe()
         self.trader.follow(view, target)
+
+    def mark(self) -> int:
+        """Record the account's worth at the mark, for those who decide themselves, and return it in satoshi."""
+        state, view = self.state, self.view
+        worth = standing(state, self._account)
+        view.time_ns = now = state.time_ns
+        view.equity_sat = equity = worth.equity_sat(state.mark_sat, now)
+        self.marks.append(Mark(now, state.mark_sat, worth.lots, equity))
+        return equity
 
     def coast(self, bars: Sequence[Bar], at: int, world: World) -> int:
         """Take in bars from `bars[at]` on while little moves but the mark; return the index of the first one left.

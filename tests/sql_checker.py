@@ -55,8 +55,10 @@ RULES = {
     "what blocks brought is paid out or still held": """
         select held, brought, paid from (
             select coalesce(sum(amount) filter (where account = 'venue/dividends/BTC'), 0) as held,
-                   coalesce(sum(amount) filter (where account = 'venue/dividends/BTC' and kind = 'block'), 0) as brought,
-                   coalesce(sum(amount) filter (where account <> 'venue/dividends/BTC' and kind = 'dividend'), 0) as paid
+                   coalesce(sum(amount) filter (where account = 'venue/dividends/BTC' and kind = 'block'), 0)
+                   as brought,
+                   coalesce(sum(amount) filter (where account <> 'venue/dividends/BTC' and kind = 'dividend'), 0)
+                   as paid
             from postings)
         where held <> brought - paid""",
     "what is owed is what is lent": """

@@ -211,6 +211,9 @@ class Walk:
         self._take_in(False)
         if not self.chance(6):
             self._warm_up()
+        else:
+            self.command(Deposit(self.now, "ann", BTC, 30 * PRICE))
+            self.order()
 
     def _warm_up(self) -> None:
         """Most walks begin on a market that trades and lends, with money in every wallet."""

@@ -1,6 +1,6 @@
 """Several users, one exchange, everything that can happen: every invariant after every step.
 
-`FAIRHASH_STEPS=1` prints how many steps were run.
+`FAIRHASH_STEPS=1` prints how many steps were run, `FAIRHASH_MACHINES=n` runs n exchanges instead of 150.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.walk import Walk, WatchedInterest
 
 T = TypeVar("T")
 
-MACHINES = int(os.environ.get("FAIRHASH_MACHINES", "40"))
+MACHINES = int(os.environ.get("FAIRHASH_MACHINES", "150"))
 STEPS = {"steps": 0, "machines": 0}
 
 if os.environ.get("FAIRHASH_STEPS"):
@@ -116,7 +116,7 @@ class ExchangeMachine(RuleBasedStateMachine):
 TestExchange = ExchangeMachine.TestCase
 TestExchange.settings = settings(
     max_examples=MACHINES,
-    stateful_step_count=40,
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -1,4 +1,4 @@
-"""Long seeded walks: everything that can be refused is refused, everything that can be posted is posted, replay is equal.
+"""Long seeded walks: every refusal, posting and notice occurs; replay is equal; SQL agrees; no order of a set matters.
 
 The walks are the same on every machine and in every run.
 """
@@ -10,18 +10,21 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from bot.core.events import Posting
+from bot.core.events import RANK_STRATEGY, Posting
+from bot.core.exchange import Exchange
 from bot.core.order import REJECTIONS
-from tests.ledgers import snapshot
+from tests.ledgers import START_NS, snapshot
 from tests.sql_checker import breaches
 from tests.walk import STEPS, Walk, WatchedInterest
 
 T = TypeVar("T")
 
+ROOT = Path(__file__).parents[2]
 SEEDS = range(18)
 LENGTH = 300
 
@@ -79,15 +82,12 @@ def test_replay_of_what_was_accepted_gives_an_equal_state_and_equal_postings(wal
 
 
 def test_a_ledger_that_keeps_no_moves_has_the_same_balances(walks: list[Walk]) -> None:
-    from bot.core.exchange import Exchange
-    from tests.ledgers import START_NS
-
     for walk in walks[:4]:
         exchange = Exchange(walk.contract, walk.rules, START_NS, keep_moves=False)
         for name, event in walk.journal:
             getattr(exchange, name)(event)
         assert exchange.state.ledger.moves == []
-        exchange.reach(walk.state.time_ns, 8)
+        exchange.reach(walk.state.time_ns, RANK_STRATEGY)
         assert exchange.state.ledger.balances == walk.state.ledger.balances
 
 
@@ -140,8 +140,7 @@ def test_nothing_depends_on_the_order_of_a_set_or_the_seed_of_hashes() -> None:
     hashes = set()
     for seed in ("0", "1"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        run = subprocess.run(
-            [sys.executable, "-c", _HASHED], env=environment, capture_output=True, text=True, check=True
-        )
+        command = [sys.executable, "-c", _HASHED]
+        run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         hashes.add(run.stdout)
     assert len(hashes) == 1
