@@ -273,16 +273,24 @@ class Exchange:
         self._cover(account)
 
     def _cover(self, account: Account) -> None:
-        """See to it that forced orders stand for all that is overdue; the position may have changed since the last."""
+        """See to it that one forced order stands for all that is overdue; the position may have changed since the last.
+
+        An order that grows waits for the next event, as a new one would.
+        """
         state = self.state
         lots = overdue_lots(state, account)
         account.overdue = lots != 0
         if account.liquidating or lots == 0:
             return
-        live = (order for order in state.live if order.is_live and order.forced and order.command.user == account.name)
-        lots -= sum(abs(order.remaining_lots) for order in live)
-        if lots > 0:
-            self._force(account, lots if account.margin_lots(state.ledger) < 0 else -lots)
+        size = lots if account.margin_lots(state.ledger) < 0 else -lots
+        for order in state.live:
+            if order.is_live and order.forced and order.command.user == account.name:
+                if abs(size) > abs(order.remaining_lots):
+                    order.size_lots += size - order.remaining_lots
+                    order.remaining_lots = size
+                    order.event = state.event
+                return
+        self._force(account, size)
 
     def _force(self, account: Account, size_lots: int) -> None:
         now = self.state.time_ns
