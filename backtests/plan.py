@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import merge
+from operator import itemgetter
 
 from backtests.result import Observation, RunResult
 from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
@@ -37,9 +37,10 @@ class Plan:
     def world(self) -> list[World]:
         """Return blocks and swap rates of the run in one order."""
         start, end = self.settings.start_ns, self.end_ns
-        blocks = ((b.time_ns, RANK_BLOCK, b) for b in self.blocks if start < b.time_ns <= end)
-        rates = ((r.time_ns, RANK_FUNDING, r) for r in self.history.rates if start <= r.time_ns <= end)
-        return list(merge(blocks, rates, key=lambda entry: entry[:2]))
+        entries: list[World] = [(b.time_ns, RANK_BLOCK, b) for b in self.blocks if start < b.time_ns <= end]
+        entries += [(r.time_ns, RANK_FUNDING, r) for r in self.history.rates if start <= r.time_ns <= end]
+        entries.sort(key=itemgetter(0, 1))  # stable: rows of one instant keep their order
+        return entries
 
 
 def result_of(session: Session, plan: Plan, engine: str) -> RunResult:

@@ -25,7 +25,9 @@ def _run(plan: Plan) -> RunResult:
     session = plan.session()
     feed = Feed(session, plan.world())
     start, end = plan.settings.start_ns, plan.end_ns
-    bars = [bar for bar in plan.history.bars if start <= bar.time_ns and bar.close_ns <= end]
+    bars = plan.history.bars
+    if bars and (bars[0].time_ns < start or bars[-1].close_ns > end):
+        bars = [bar for bar in bars if start <= bar.time_ns and bar.close_ns <= end]
     at = 0
     while (at := session.coast(bars, at, feed)) < len(bars):
         bar = bars[at]
@@ -56,6 +58,9 @@ def paused_collector() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if gc.get_freeze_count() == 0:
+                gc.freeze()
+                gc.unfreeze()  # what the run has made counts as old from here on
             gc.enable()
 
 

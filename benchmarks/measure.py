@@ -24,7 +24,8 @@ class Child:
 class Ratio:
     """One line of the table: what was compared, the ratio's median, least and greatest value, and its target.
 
-    `at_least` tells whether the ratio must not be below the target or not above it; a target of None is for information.
+    `at_least` tells whether the ratio must not be below the target or not above it; without a target it is for
+    information.
     """
 
     name: str
@@ -54,18 +55,17 @@ def rounds_of(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
 def cpu_seconds(run: Callable[[], object]) -> float:
     """Return the CPU seconds of one call: other processes of the machine count less than in wall time."""
     gc.collect()
-    gc.freeze()  # what is there before the call is no garbage of the call's
     before = time.process_time()
     run()
-    seconds = time.process_time() - before
-    gc.unfreeze()
-    return seconds
+    return time.process_time() - before
 
 
 def child(command: Sequence[str]) -> Child:
     """Run a command to its end and return what it took. Raises CalledProcessError when it fails."""
+    # Python keeps its byte code, as it does for everybody who does not forbid it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.read()
         errors = process.stderr.read()

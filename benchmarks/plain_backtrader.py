@@ -1,8 +1,8 @@
 """What a backtrader user would write for the same strategy: its own broker, floats, fair value as a line of the feed.
 
-`python benchmarks/plain_backtrader.py ROWS.csv` is the whole script; nothing of ours is imported. Its numbers differ from ours
-on purpose: it leaves out what backtrader's broker cannot do (loans, a finite pool, shares of a bar's volume, margin
-steps, liquidation, expiry). With `full` it has commission, slippage, dividends (add_cash at every block) and
+`python benchmarks/plain_backtrader.py ROWS.csv` is the whole script; nothing of ours is imported. It ends with other
+numbers than ours: it leaves out what backtrader's broker cannot do (loans, a finite pool, shares of a bar's volume,
+margin steps, liquidation, expiry). With `full` it has commission, slippage, dividends (add_cash at every block) and
 interest (a CommissionInfo); without, commission only.
 """
 
@@ -55,7 +55,7 @@ class Bars(bt.feed.DataBase):  # type: ignore[misc]  # backtrader ships no types
         row = next(self._rows, None)
         if row is None:
             return False
-        lines = self.lines
+        lines: Any = self.lines
         lines.datetime[0] = row.day
         lines.open[0] = row.open
         lines.high[0] = row.high

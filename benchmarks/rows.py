@@ -34,11 +34,13 @@ def rows_of(plan: Plan) -> list[Row]:
             elif event.asset == CONTRACT:
                 rate_ppb_day = event.rate_ppb_day
             at += 1
-        prices = (bar.open_sat, bar.high_sat, bar.low_sat, bar.close_sat)
         rows.append(
             Row(
                 UNIX_EPOCH_DAY + bar.close_ns / NS_PER_DAY,
-                *(price_sat / SAT_PER_BTC for price_sat in prices),
+                bar.open_sat / SAT_PER_BTC,
+                bar.high_sat / SAT_PER_BTC,
+                bar.low_sat / SAT_PER_BTC,
+                bar.close_sat / SAT_PER_BTC,
                 bar.volume_lots / per_contract,
                 value.value_sat(bar.close_ns) / SAT_PER_BTC,
                 dividend_sat / SAT_PER_BTC,

@@ -43,7 +43,8 @@ def backtest(options: Namespace) -> Outcome:
         if options.log:
             from bot.log import log_run, run_logger
 
-            log_run(run_logger(strategy=plan.strategy.name), results[-1].fills, results[-1].notices)
+            logger = run_logger(strategy=plan.strategy.name, simulated_prices=run.simulated)
+            log_run(logger, results[-1].fills, results[-1].notices)
     attributions = [attribute(result) for result in results]
     metrics = [measure(result, split) for result, split in zip(results, attributions, strict=True)]
     reproduce = run.reproduce(options.config)
@@ -200,6 +201,8 @@ def docs(options: Namespace) -> Outcome:
     """Remake the generated pages, or with --check fail if one is out of date."""
     from bot.pages import remake
 
+    if not Path("docs").is_dir() or not Path("bot").is_dir():
+        raise ConfigError([Problem(str(Path.cwd()), "is not the repository, whose pages these are", "go there first")])
     changed = [str(path) for path in remake(Path(), check_only=options.check)]
     text = "\n".join(f"{path}: written" for path in changed) or "every generated page is up to date"
     return Outcome(text, {"changed": changed})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class FairhashError(Exception):
@@ -84,7 +85,8 @@ def cause(error: BaseException) -> str:
     text = "".join(letter if letter.isprintable() else "?" for letter in words)
     import traceback  # only a failure needs it
 
-    frames = traceback.extract_tb(error.__traceback__)
-    last = next((frame for frame in reversed(frames) if not frame.filename.startswith("<")), None)
-    where = f" ({last.filename}:{last.lineno})" if last else ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    ours = str(Path(__file__).parent)
+    theirs = [frame for frame in frames if not frame.filename.startswith(ours)] or frames
+    where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}{': ' if text else ''}{text}{where}"

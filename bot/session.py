@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
 from bot.core.contract import Contract
@@ -20,12 +21,14 @@ from bot.core.units import PPM, ceil_div, sat_from_float_half_even
 from bot.errors import StrategyError
 from bot.model.fair_value import FairValue
 from bot.trader import RiskLimits, Trader
-from strategies.view import NEVER, Target, View
+from strategies.view import NEVER, Target, View, Wake
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
 AWAKE: Final = Target(0)
 """Stands for an answer that is not known: without a wake, the strategy is asked."""
+SLEEPLESS: Final = Wake(inf, -inf, 0)
+"""What a target without a wake comes to."""
 
 
 class World(Protocol):
@@ -187,8 +190,9 @@ class Session:
         """Take in bars from `bars[at]` on while little moves but the mark; return the index of the first one left.
 
         Equal to the world's events, on_bar_open, on_bar_close and decide for each bar. It stops where an order could
-        trade, a loan change or terms step: before swap rates, before what falls due, at a gap, once a decision was
-        acted on, and at once while an order lives or in debug mode. Blocks it takes in: they move no mark.
+        trade, a loan change or terms step: before what falls due, at a gap, once a decision was acted on, and at once
+        while an order lives or in debug mode. Blocks it takes in, for they move no mark; so it does swap rates, unless
+        he offers loans that the market could take at them.
         """
         state, view, account, trader = self.state, self.view, self._account, self.trader
         if (
@@ -200,19 +204,23 @@ class Session:
             or self.settings.debug
         ):
             return at
-        stop_ns = min(world.rate_ns, state.due_ns)
+        stop_ns = min(world.rate_ns, state.due_ns) if any(account.offered) else state.due_ns
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
         worth = standing(state, account)
-        target, floor_sat = self._sleeping_target() or AWAKE, self._floor_sat()
-        wake = target.wake
+        peak_sat, floor_sat, observes = self._peak_sat, self._floor_sat(), self.settings.observe
+        target = self._sleeping_target() or AWAKE
+        low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         for index in range(at, len(bars)):
             time_ns, close_ns, _, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
                 break
             if close_ns >= world.next_ns:
+                rate_ns = world.rate_ns
                 world.up_to(close_ns)
                 worth = standing(state, account)
+                if world.rate_ns != rate_ns:
+                    asleep_until_ns = 0  # a new swap rate always wakes
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
             if equity_sat < floor_sat or (worth.owed is not None and not worth.is_safe(state, price_sat, close_ns)):
@@ -224,18 +232,18 @@ class Session:
             before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
             state.mark_sat, state.rank = price_sat, RANK_DATA
             add_mark(new_tuple(Mark, (close_ns, price_sat, worth.lots, equity_sat)))
-            if equity_sat > self._peak_sat:
-                self._peak_sat = equity_sat
+            if equity_sat > peak_sat:
+                self._peak_sat = peak_sat = equity_sat
                 floor_sat = self._floor_sat()
-            asleep = wake is not None and wake.low_edge <= view.edge <= wake.high_edge and close_ns < wake.at_ns
-            if asleep and not self.settings.observe:
+            asleep = close_ns < asleep_until_ns and low_edge <= view.edge <= high_edge
+            if asleep and not observes:
                 continue
             view.equity_sat = equity_sat
             view.see_bar(volume_lots)
             if not asleep:
                 target = self._ask()
-                wake = target.wake
-            if self.settings.observe:
+                low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
+            if observes:
                 self._observe()
             if not trader.is_idle(target):
                 trader.follow(view, target)

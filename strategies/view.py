@@ -175,7 +175,8 @@ class View:
     def position_lots(self) -> int:
         """Net position: owned, lent out, and on margin."""
         account = self._state.accounts[self.user]
-        account.refresh(self._state.ledger)
+        if account.cached_until != self._state.ledger.count:
+            account.refresh(self._state.ledger)
         return account.cached_spot_lots + account.cached_margin_lots
 
     def wallet(self, name: str = EXCHANGE, asset: int = BTC) -> int:

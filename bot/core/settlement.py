@@ -30,9 +30,10 @@ def on_block(state: State, block: Block) -> None:
         return
     fee = pool_fee_sat(income, contract.payout.fee_ppm)
     net = income - fee
-    state.ledger.begin()
-    state.ledger.move_apart(state.time_ns, "block", state.venue.pool, state.venue.pool_fee, fee)
-    state.ledger.move_apart(state.time_ns, "block", state.venue.pool, state.venue.dividends, net)
+    ledger, venue, now = state.ledger, state.venue, state.time_ns
+    ledger.begin()
+    ledger.move(now, "block", venue.pool, venue.pool_fee, fee, touches_users=False)
+    ledger.move(now, "block", venue.pool, venue.dividends, net, touches_users=False)
     rise, state.index_carry = index_rise(net, state.index_carry, contract.tranche_lots)
     state.index += rise
 

@@ -16,7 +16,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from bot.fields.kinds import Kind
+from bot.fields.kinds import Kind, RefusedError
 
 _METADATA_KEY: Final = "setting"
 
@@ -95,7 +95,7 @@ def setting(
     metadata = {_METADATA_KEY: declared}
     if required:
         return dataclasses.field(metadata=metadata)
-    return dataclasses.field(default=None if default is None else kind.read_text(default), metadata=metadata)
+    return dataclasses.field(default=_parsed(kind, default), metadata=metadata)
 
 
 def section(settings: type[Any], *, doc: str, key: str = "", absent: str = "") -> Any:
@@ -190,4 +190,10 @@ def how_to_write(declared: Setting) -> str:
 
 
 def _parsed(kind: Kind, text: str | None) -> Any:
-    return None if text is None else kind.read_text(text)
+    """Return the value of a declaration's own text; a wrong one is the fault of whoever declares it."""
+    if text is None:
+        return None
+    try:
+        return kind.read_text(text)
+    except RefusedError as refused:
+        raise RefusedError(f"{text!r} is not {kind.noun}: {refused.reason}".rstrip(": "), refused.remedy) from refused

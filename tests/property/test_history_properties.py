@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
-from bot.core.contract import CollateralStep, Contract, Lending, MarginStep, Payout
 from bot.core.events import BTC, CONTRACT, Bar, Quote, SwapRate
 from bot.core.units import NS_PER_DAY, NS_PER_S
 from bot.errors import HistoryError
@@ -28,34 +27,7 @@ from bot.history.resample import bars_to_longer, quotes_to_bars
 from bot.history.settings import Settings
 from bot.history.simulate import rows_of, simulate
 from bot.history.write import bars_csv, quotes_csv, rates_csv
-
-START_NS = 1_410_739_200 * NS_PER_S  # 2014-09-15T00:00:00Z
-END_NS = 1_418_601_600 * NS_PER_S  # 2014-12-15T00:00:00Z
-
-
-def th1(**changes: object) -> Contract:
-    """TH1BTC as the tests need it, by hand, so that they stand without the contract file."""
-    contract = Contract(
-        id="TH1BTC-2014Q4",
-        symbol="TH1BTC",
-        asset="TH1",
-        kind="dividend_term",
-        hash_rate_hs=10**12,
-        lots_per_contract=100,
-        tick_sat=10_000,
-        tranche_lots=10_000,
-        start_ns=START_NS,
-        end_ns=END_NS,
-        payout=Payout("pps", 30_000, False, 0, 0),
-        margin=(MarginStep(START_NS, 250_000, 125_000),),
-        collateral=(CollateralStep(START_NS, True),),
-        margin_call_ppm=1_500_000,
-        lending=Lending(2, 30, 150_000, 50_000_000, "mark"),
-        maker_fee_ppm=1_000,
-        taker_fee_ppm=2_000,
-    )
-    return replace(contract, **changes)  # type: ignore[arg-type]
-
+from tests.contracts import END_NS, START_NS, th1
 
 MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 60 * MINUTE_NS

@@ -76,6 +76,7 @@ def test_log_is_stamped_by_the_clock_of_the_run(config: Path, capsys: pytest.Cap
     assert main(["backtest", str(config), "--no-report", "--log"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
     assert lines and all(line["time"].startswith("2014-09-1") for line in lines)
+    assert all(line["simulated_prices"] is True for line in lines), "prices are called simulated wherever they appear"
     assert {"fair_value_band", "hold_long"} == {line["strategy"] for line in lines}
 
 

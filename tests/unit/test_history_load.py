@@ -10,41 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.contract import CollateralStep, Contract, Lending, MarginStep, Payout
+from bot.core.contract import Contract
 from bot.core.events import BTC, CONTRACT, Bar, Quote, SwapRate
 from bot.core.units import NS_PER_S
 from bot.errors import HistoryError
 from bot.history import lines, reading
 from bot.history.load import load, load_market, load_rates
 from bot.history.series import History
-
-START_NS = 1_410_739_200 * NS_PER_S  # 2014-09-15T00:00:00Z
-END_NS = 1_418_601_600 * NS_PER_S  # 2014-12-15T00:00:00Z
-
-
-def th1(**changes: object) -> Contract:
-    """TH1BTC as the tests need it, by hand, so that they stand without the contract file."""
-    contract = Contract(
-        id="TH1BTC-2014Q4",
-        symbol="TH1BTC",
-        asset="TH1",
-        kind="dividend_term",
-        hash_rate_hs=10**12,
-        lots_per_contract=100,
-        tick_sat=10_000,
-        tranche_lots=10_000,
-        start_ns=START_NS,
-        end_ns=END_NS,
-        payout=Payout("pps", 30_000, False, 0, 0),
-        margin=(MarginStep(START_NS, 250_000, 125_000),),
-        collateral=(CollateralStep(START_NS, True),),
-        margin_call_ppm=1_500_000,
-        lending=Lending(2, 30, 150_000, 50_000_000, "mark"),
-        maker_fee_ppm=1_000,
-        taker_fee_ppm=2_000,
-    )
-    return replace(contract, **changes)  # type: ignore[arg-type]
-
+from tests.contracts import START_NS, th1
 
 T0 = START_NS
 HOUR_NS = 3_600 * NS_PER_S
@@ -412,6 +385,9 @@ def test_a_wrong_header_is_refused_with_the_nearest_name(tmp_path: Path, header:
     [
         ("# simulated: yes", "'yes' is neither true nor false"),
         ("# simulatd: true", "did you mean simulated?"),
+        ("# simulated = true", "speaks of simulation"),
+        ("# SIMULATED PRICES", "speaks of simulation"),
+        ("# source: a simulation of mine", "speaks of simulation"),
         ("# intervall: 1h", "did you mean interval?"),
         ("# interval: 0 s", "not a span"),
         ("# interval: hour", "not a span"),

@@ -15,7 +15,7 @@ import pytest
 from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
 from bot.contract_file import load_contract
-from bot.core.contract import CollateralStep, Contract, Lending, MarginStep, Payout
+from bot.core.contract import Contract
 from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY, NS_PER_S
 from bot.errors import HistoryError, OutputError
@@ -25,36 +25,9 @@ from bot.history.resample import bars_to_longer
 from bot.history.settings import Settings
 from bot.history.simulate import Simulation, interval_ns_of, simulate
 from bot.history.write import simulation_files, write_simulation
+from tests.contracts import END_NS, START_NS, th1
 
 BUNDLED = Path(__file__).parents[2] / "backtests" / "history"
-START_NS = 1_410_739_200 * NS_PER_S  # 2014-09-15T00:00:00Z
-END_NS = 1_418_601_600 * NS_PER_S  # 2014-12-15T00:00:00Z
-
-
-def th1(**changes: object) -> Contract:
-    """TH1BTC as the tests need it, by hand, so that they stand without the contract file."""
-    contract = Contract(
-        id="TH1BTC-2014Q4",
-        symbol="TH1BTC",
-        asset="TH1",
-        kind="dividend_term",
-        hash_rate_hs=10**12,
-        lots_per_contract=100,
-        tick_sat=10_000,
-        tranche_lots=10_000,
-        start_ns=START_NS,
-        end_ns=END_NS,
-        payout=Payout("pps", 30_000, False, 0, 0),
-        margin=(MarginStep(START_NS, 250_000, 125_000),),
-        collateral=(CollateralStep(START_NS, True),),
-        margin_call_ppm=1_500_000,
-        lending=Lending(2, 30, 150_000, 50_000_000, "mark"),
-        maker_fee_ppm=1_000,
-        taker_fee_ppm=2_000,
-    )
-    return replace(contract, **changes)  # type: ignore[arg-type]
-
-
 HOUR_NS = 3_600 * NS_PER_S
 GOLDEN_SHA256 = {
     "TH1BTC-2014Q4-quotes.csv": "bfd78f05599ebe6bb9c7ef59e981681ffd4a970b93c83a58562b7afc80fbb85f",

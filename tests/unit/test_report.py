@@ -17,8 +17,8 @@ import pytest
 from backtests.attribution import attribute
 from backtests.metrics import measure
 from backtests.output import SIMULATED, btc_text
-from backtests.report.plots import COLUMNS, HEIGHT, WIDTH, Span, bars, line, runs, scale, stack, thin, time_ticks
 from backtests.report.page import MarketSeries, ReportInput, render
+from backtests.report.plots import COLUMNS, HEIGHT, WIDTH, Span, bars, line, runs, scale, stack, thin, time_ticks
 from backtests.result import Observation, RunResult
 from bot.core.contract import Contract, Lending, Payout
 from bot.core.events import Fill, Mark, Notice, Posting
