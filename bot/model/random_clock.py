@@ -38,16 +38,16 @@ def paid_s(paths: Floats, term_s: Floats | float, elapsed_s: Floats | float = 0.
     Epoch j lasts c e^{-x_j} (unclamped), pays e^{-Y_{j-1}} with every x clamped to +-ln 4, and never ends before
     now. After Y_K difficulty stands still.
     """
-    steps = np.diff(paths, axis=-1, prepend=0.0)
+    steps = paths.copy()
+    steps[..., 1:] -= paths[..., :-1]
     lengths = EPOCH_S * e(np.minimum(np.maximum(-steps, -_MOST_EXPONENT), _MOST_EXPONENT))
-    decay = e(-np.cumsum(np.minimum(np.maximum(steps, -LN4), LN4), axis=-1))
+    clamped = np.minimum(np.maximum(steps, -LN4), LN4)
+    decay = e(-np.cumsum(clamped, axis=-1))
     term = np.asarray(term_s, np.float64)
-    late = np.maximum(np.cumsum(lengths, axis=-1) - np.asarray(elapsed_s, np.float64)[..., None], 0.0)
-    ends = np.minimum(late, term[..., None])
-    paid = ends[..., 0]
-    for j in range(1, paths.shape[-1]):
-        paid = paid + decay[..., j - 1] * (ends[..., j] - ends[..., j - 1])
-    rest: Floats = paid + decay[..., -1] * (term - ends[..., -1])
+    late = np.cumsum(lengths, axis=-1) - np.asarray(elapsed_s, np.float64)[..., None]
+    ends = np.minimum(np.maximum(late, 0.0), term[..., None])
+    later = decay[..., :-1] * (ends[..., 1:] - ends[..., :-1])
+    rest: Floats = ends[..., 0] + np.cumsum(later, axis=-1)[..., -1] + decay[..., -1] * (term - ends[..., -1])
     return rest
 
 
@@ -113,8 +113,12 @@ def standard_quantile(probability: float, scales: tuple[tuple[float, float], ...
     return round(falling_root(above, 1.0 - probability, -reach, reach), 12)
 
 
-def second_order(forecast: PathForecast, term_s: float, elapsed_s: float | Floats = 0.0) -> LogMixture:
-    """Return the law of v by the second-order delta method in whitened coordinates, deterministic to the last bit.
+def second_order(
+    forecast: PathForecast, term_s: float, elapsed_s: float | Floats = 0.0, from_s: float = 0.0
+) -> LogMixture:
+    """Return the law of v, paid from `from_s` to `term_s` seconds from now, by the second-order delta method.
+
+    The same to the last bit on every machine; coordinates are whitened.
 
     Y = m + a z_0 + L z. The first coordinate is the one along which v changes to first order: a = C g / sqrt(g'C g),
     g the gradient of v on the mean path; L is the Cholesky root of what it leaves. z_0 is integrated by five-point
@@ -124,7 +128,10 @@ def second_order(forecast: PathForecast, term_s: float, elapsed_s: float | Float
     """
     checked("term_s", term_s, 1e-3, 1e12, "an ended contract is worth 0")
     elapsed = np.asarray(elapsed_s, np.float64)
+    checked("from_s", from_s, 0.0, term_s * (1.0 - 1e-12), "the window ends after it begins")
     steepest = _gradient(forecast.mean, term_s, elapsed)
+    if from_s > 0.0:
+        steepest = steepest - _gradient(forecast.mean, from_s, elapsed)
     lead = (forecast.covariance * steepest[..., None, :]).cumsum(-1)[..., -1]
     strength = (lead * steepest).cumsum(-1)[..., -1]
     lead = lead / np.sqrt(np.maximum(strength, 1e-300))[..., None]
@@ -134,6 +141,8 @@ def second_order(forecast: PathForecast, term_s: float, elapsed_s: float | Float
     first = np.asarray(_NODES)[:, None] * lead[..., None, :]
     paths = np.concatenate([middle, middle + first, middle + columns, middle - columns], axis=-2)
     values = paid_s(paths, term_s, elapsed[..., None])
+    if from_s > 0.0:
+        values = values - paid_s(paths, from_s, elapsed[..., None])
     mean_s, _ = _moments(values, forecast.retargets)
     log_mean, log_variance = _moments(log(values), forecast.retargets)
     return LogMixture(log_mean, np.sqrt(log_variance), mean_s, forecast.scales)
@@ -166,12 +175,10 @@ def _moments(values: Floats, size: int) -> tuple[Floats, Floats]:
         mean = mean + weight * move
         square = square + weight * move * move
     variance = square - mean * mean
-    mean = centre + mean
-    for k in range(size):
-        up, down = values[..., 5 + k], values[..., 5 + size + k]
-        slope, bend = up - down, up + down - 2.0 * centre
-        mean = mean + bend / 6.0
-        variance = variance + slope * slope / 12.0 + bend * bend / 18.0
+    up, down = values[..., 5 : 5 + size], values[..., 5 + size :]
+    slope, bend = up - down, up + down - 2.0 * centre[..., None]
+    mean = centre + mean + np.cumsum(bend, axis=-1)[..., -1] / 6.0
+    variance = variance + np.cumsum(slope * slope / 12.0 + bend * bend / 18.0, axis=-1)[..., -1]
     return mean, variance
 
 
@@ -201,7 +208,7 @@ def sobol_values(forecast: PathForecast, term_s: float, elapsed_s: float = 0.0, 
     variances, axes = np.linalg.eigh(forecast.covariance)
     root = (axes * np.sqrt(np.maximum(variances, 0.0)))[:, ::-1]  # the widest direction gets the best dimension
     paths = normal_points(log2_paths, size) @ root.T + forecast.mean
-    values = paid_s(paths, term_s, elapsed_s, np.exp)
+    values = paid_s(np.asfortranarray(paths), term_s, elapsed_s, np.exp)
     weights, first = _frozen_weights(forecast, term_s, elapsed_s)
     control = np.exp(-paths) @ weights + first
     about_value, about_control = values - values.mean(), control - control.mean()

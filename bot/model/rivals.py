@@ -7,6 +7,7 @@ model's own past one-step errors.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -31,22 +32,27 @@ def drift_forecast(model: GrowthModel, log_ratios: Floats, retargets: int) -> Pa
     past = [float(x) for x in log_ratios]
     first = max(model.needs_retargets, len(past) - WINDOW, 1)
     squares = [(past[k] - model.growth_per_retarget(past[:k])) ** 2 for k in range(first, len(past))]
-    sd = float(np.sqrt(np.mean(squares))) if squares else 0.0
+    sd = math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
     return random_walk(model.growth_per_retarget(past), sd, retargets)
 
 
 def ar1_path(mean: float, persistence: float, step_sd: float, last: float, retargets: int) -> PathForecast:
     """Return Y of x_{j+1} = m + rho (x_j - m) + s n: Y_j = j m + (x_0 - m) sum_{i<=j} rho^i, cov from shocks.
 
-    With b_n = sum_{i<n} rho^i: C_ij = s^2 sum_{u=0}^{min-1} b_{i-u} b_{j-u}.
+    With b_n = sum_{i<n} rho^i: C_ij = s^2 sum_{u<min(i,j)} b_{i-u} b_{j-u}.
     """
-    weights = np.cumsum(persistence ** np.arange(retargets))
+    weights, shocks = np.zeros(retargets), np.zeros((retargets, retargets))
+    total, power = 0.0, 1.0
+    for j in range(retargets):
+        total, power = total + power, power * persistence
+        weights[j] = total
+    for j in range(retargets):
+        shocks[j] = weights[j] * weights
+        if j:
+            shocks[j, 1:] = shocks[j, 1:] + shocks[j - 1, :-1]
     count = np.arange(1.0, retargets + 1.0)
-    shocks = np.zeros((retargets, retargets))
-    for at in range(retargets):
-        shocks[at:, at] = weights[: retargets - at]
     path = count * mean + (last - mean) * persistence * weights
-    return PathForecast(path, step_sd * step_sd * (shocks @ shocks.T))
+    return PathForecast(path, step_sd * step_sd * shocks)
 
 
 def ar1_forecast(log_ratios: Floats, retargets: int) -> PathForecast:
@@ -56,11 +62,16 @@ def ar1_forecast(log_ratios: Floats, retargets: int) -> PathForecast:
     """
     past = np.asarray(log_ratios, np.float64)[-WINDOW:]
     before, after = past[:-1], past[1:]
-    about = before - before.mean()
-    squares = float((about * about).sum())
-    slope = float((about * (after - after.mean())).sum()) / squares if squares > 0.0 else 0.0
+    about = before - _sum(before) / len(before)
+    squares = _sum(about * about)
+    slope = _sum(about * after) / squares if squares > 0.0 else 0.0
     slope = min(max(slope, -_MOST_PERSISTENCE), _MOST_PERSISTENCE)
-    mean = float(after.mean() - slope * before.mean()) / (1.0 - slope)
+    mean = (_sum(after) - slope * _sum(before)) / len(before) / (1.0 - slope)
     errors = after - mean - slope * (before - mean)
-    sd = float(np.sqrt((errors * errors).sum() / max(len(errors) - 2, 1)))
+    sd = math.sqrt(_sum(errors * errors) / max(len(errors) - 2, 1))
     return ar1_path(mean, slope, sd, float(past[-1]), retargets)
+
+
+def _sum(values: Floats) -> float:
+    """Return the sum, correctly rounded, so that it is the same on every machine."""
+    return math.fsum(values.tolist())

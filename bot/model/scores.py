@@ -35,7 +35,7 @@ def crps_normal(mean: float, sd: float, seen: float) -> float:
     >>> round(crps_normal(0.1, 0.5, 0.42), 12)
     0.195872240507
     """
-    return float(_distance(np.float64(seen - mean), np.float64(sd))) - sd / _ROOT_PI
+    return float(_distance(np.asarray(seen - mean), np.asarray(sd))) - sd / _ROOT_PI
 
 
 def crps_ensemble(members: Sequence[float], seen: float) -> float:

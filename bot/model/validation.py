@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ class History(NamedTuple):
 
 def history(epochs: Sequence[Epoch]) -> History:
     """Return consecutive epochs as arrays."""
-    ratios = np.array([log_ratio(a.target, b.target) for a, b in zip(epochs, epochs[1:], strict=False)])
+    ratios = np.array([log_ratio(a.target, b.target) for a, b in pairwise(epochs)])
     return History(np.array([float(e.start_s) for e in epochs]), np.concatenate([[0.0], np.cumsum(ratios)]), ratios)
 
 
