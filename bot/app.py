@@ -216,14 +216,14 @@ def validate_model(options: Namespace) -> Outcome:
 
 def price(options: Namespace) -> Outcome:
     """Value a contract at one moment, from what was known then."""
-    from bot import pricing
+    from bot import pricing, pricing_pages
 
     valuation = pricing.valuation(options)
-    text = pricing.as_text(valuation)
+    text = pricing_pages.as_text(valuation)
     if options.plot:
-        options.plot.write_text(pricing.as_svg(valuation), encoding="utf-8")
+        options.plot.write_text(pricing_pages.as_svg(valuation), encoding="utf-8")
         text += f"\nplot: {options.plot}"
-    return Outcome(text, pricing.as_document(valuation))
+    return Outcome(text, pricing_pages.as_document(valuation))
 
 
 def _progress(text: str) -> None:

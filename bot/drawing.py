@@ -115,7 +115,8 @@ def _panel(panel: Panel, number: int) -> str:
     bottom = _TOP + at.height
     for x, label in _x_ticks(panel, at):
         out.append(f'<path d="M{x:.1f} {bottom}v5" stroke="{SOFT}"/>')
-        out.append(_text(x, bottom + 18, label, colour=SOFT, anchor="middle"))
+        anchor = "end" if x > WIDTH - _RIGHT - 14 else "middle"  # a label at the edge stays on the paper
+        out.append(_text(min(x, WIDTH - 4.0), bottom + 18, label, colour=SOFT, anchor=anchor))
     out.append(_text(_LEFT + at.width / 2, bottom + 35, panel.x_label, colour=SOFT, anchor="middle"))
     out.append(f'<path d="M{_LEFT} {bottom}H{WIDTH - _RIGHT}" stroke="{SOFT}"/><g clip-path="url(#{clip})">')
     out += [_band(band, at) for band in panel.bands]
@@ -123,7 +124,9 @@ def _panel(panel: Panel, number: int) -> str:
     out.append("</g>")
     for x, label in panel.marks:
         out.append(f'<path d="M{at.x(x):.1f} {_TOP}V{bottom}" stroke="{SOFT}" stroke-dasharray="2 4"/>')
-        out.append(_text(at.x(x) + 4, _TOP + 11, label, colour=SOFT, size=11))
+        left = at.x(x) < WIDTH / 2
+        shift, anchor = (4, "start") if left else (-4, "end")
+        out.append(_text(at.x(x) + shift, _TOP + 11, label, colour=SOFT, size=11, anchor=anchor))
     return "".join([*out, _legend(panel)])
 
 
@@ -160,5 +163,5 @@ def _legend(panel: Panel) -> str:
             box = f'<rect x="{x:.1f}" y="27" width="14" height="9"'
             out.append(f'{box} fill="{colour}" fill-opacity="{max(opacity, 0.2)}"/>')
             out.append(_text(x + 19, 36, label, colour=SOFT))
-            x += 36 + 6.4 * len(label)
+            x += 38 + 7.2 * len(label)
     return "".join(out)

@@ -64,6 +64,15 @@ class _Edge(NamedTuple):
     subsidy_sat: int
 
 
+class Coming(NamedTuple):
+    """A stretch of constant difficulty to come, inside the term, and the satoshi it is expected to pay a contract."""
+
+    from_ns: int
+    to_ns: int
+    difficulty: float
+    paid_sat: float
+
+
 class FairValue:
     """The value of `contract` in satoshi per contract, at any time from the latest event learned on."""
 
@@ -186,7 +195,31 @@ class FairValue:
         net_per_day = (borrow_contract_ppb_day - proceeds_ppb_day) / PPB
         return value_short_entry_notional(self.value_sat(time_ns), net_per_day, days)
 
+    def coming(self, time_ns: int) -> list[Coming]:
+        """Return the stretches of constant difficulty from `time_ns` to expiry, with what each is expected to pay.
+
+        Their sum is value_sat. Empty from expiry on.
+        """
+        if time_ns >= self._end_ns:
+            return []
+        self.value_sat(time_ns)  # refuses a time before the latest event
+        share = self._share_per_s * self._clock
+        return [
+            Coming(
+                time_ns + round(from_s * NS_PER_S),
+                time_ns + round(to_s * NS_PER_S),
+                self._chain.difficulty / decay,
+                share * decay * (subsidy + self._fees_sat) * (to_s - from_s),
+            )
+            for from_s, to_s, decay, subsidy in self._path(time_ns)
+        ]
+
     # How sure that is
+
+    @property
+    def elapsed_from_ns(self) -> int:
+        """When the present epoch began."""
+        return self._chain.epoch_start_ns
 
     @property
     def path(self) -> PathForecast | None:
