@@ -21,19 +21,19 @@ from bot.model.deterministic import (
     growth_per_day,
     growth_per_retarget,
     implied_growth_c1,
-    implied_growth_c2,
     implied_growth_c3,
     value_c1,
+    value_c3,
 )
 from bot.model.domain import ModelError
 from bot.model.fair_value import Coming, FairValue
 from bot.model.growth import GrowthModel, growth_model
-from bot.model.sensitivities import sensitivities_c2
 
 LEVELS: Final = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRADE_AT: Final = 0.25
 """Buy only below this quantile of the value to a long, sell short only above the opposite one of that to a short."""
 MONTH_DAYS: Final = 30
+_MORE_RETARGETS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def valuation(options: Namespace) -> Valuation:
     month = None if options.growth is None else number("--growth", options.growth, -99, 1000) / 100
     price = None if options.price is None else number("--price", options.price, 0, 21_000_000)
     fair = fair_value(contract, chain, at_ns, _model(options.model, month))
-    value, days = fair.value_sat(at_ns) / SAT_PER_BTC, (contract.end_ns - at_ns) / NS_PER_DAY
+    value = fair.value_sat(at_ns) / SAT_PER_BTC
     long_btc = fair.value_to_long(at_ns, btc_ppb) / SAT_PER_BTC
     short_btc = fair.value_to_short(at_ns, swap_ppb) / SAT_PER_BTC
     levels = LEVELS if fair.path is not None else ()
@@ -145,7 +145,7 @@ def valuation(options: Namespace) -> Valuation:
         payout_day_btc=fair.payout_rate_sat_s * 86_400 / SAT_PER_BTC,
         growth_month=month if month is not None else _month(growth_per_day(fair.growth_per_retarget)),
         implied=None if price is None else _implied(contract, fair, at_ns, price, (swap_ppb, month)),
-        sensitivities=_sensitivities(contract, fair, at_ns, days, value),
+        sensitivities=_sensitivities(contract, fair, at_ns, value),
         coming=tuple(fair.coming(at_ns)),
         inputs=_inputs(options, contract, fair, at_ns),
     )
@@ -218,29 +218,38 @@ def _article(
     return periods, value, value - price, gross, net
 
 
-def _sensitivities(
-    contract: Contract, fair: FairValue, at_ns: int, days: float, value: float
-) -> tuple[Sensitivity, ...]:
-    """Return finite changes: of the model itself where it can be moved, of C2 at the same value for growth."""
+def _sensitivities(contract: Contract, fair: FairValue, at_ns: int, value: float) -> tuple[Sensitivity, ...]:
+    """Return what the value does when one input is moved by the step and all others stay."""
     fee = contract.payout.fee_ppm / PPM
-    begin_days = max(contract.start_ns - at_ns, 0) / NS_PER_DAY
-    window_days = days - begin_days
-    per_day = fair.payout_rate_sat_s * 86_400 / SAT_PER_BTC
-    growth = implied_growth_c2(value, per_day, window_days)
-    slope = sensitivities_c2(per_day, growth, window_days).per_growth - begin_days * value
-    point = math.log(1.01) / MONTH_DAYS
     tomorrow = fair.value_sat(min(at_ns + NS_PER_DAY, contract.end_ns)) / SAT_PER_BTC
     discounted = fair.value_at_rate_sat(at_ns, 1e-4) / SAT_PER_BTC
     short = fair.value_at_rate_sat(at_ns, -continuous_per_day(PPB // 1000)) / SAT_PER_BTC
     return (
         Sensitivity("difficulty", "+1 %", value / 1.01 - value),
-        Sensitivity("growth", "+1 % in 30 days, from now on", slope * point),
+        Sensitivity("growth", "+1 % in 30 days, from now on", _faster(contract, fair, at_ns) * value),
         Sensitivity("time", "+1 day, blocks as expected", tomorrow - value),
         Sensitivity("discount rate", "+0.01 % a day", discounted - value),
         Sensitivity("borrow rate, to a short", "0 to 0.1 % a day", short - value),
         Sensitivity("pool fee", "+1 point", -value * 0.01 / (1.0 - fee)),
         Sensitivity("block reward", "+1 %", 0.01 * value),
     )
+
+
+def _faster(contract: Contract, fair: FairValue, at_ns: int) -> float:
+    """Return the relative change of value when difficulty grows by 1 % more in 30 days at every coming retarget."""
+    coming = [*fair.growths, *[fair.growths[-1]] * _MORE_RETARGETS]
+    more = math.log(1.01) / MONTH_DAYS
+
+    def value(growths: Sequence[float]) -> float:
+        return value_c3(
+            1.0,
+            growths,
+            (contract.end_ns - at_ns) / NS_PER_S,
+            elapsed_s=(at_ns - fair.elapsed_from_ns) / NS_PER_S,
+            from_s=max(contract.start_ns - at_ns, 0) / NS_PER_S,
+        )
+
+    return value([growth_per_retarget(growth_per_day(x) + more) for x in coming]) / value(coming) - 1.0
 
 
 def _inputs(options: Namespace, contract: Contract, fair: FairValue, at_ns: int) -> tuple[Input, ...]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain as joined
 from itertools import repeat
-from math import expm1, inf
+from math import expm1, inf, log
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.chain.difficulty import HALVING_BLOCKS, subsidy_sat
@@ -44,7 +44,7 @@ from bot.model.domain import checked, refused
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
-from bot.model.schedule import Stretch, stretches
+from bot.model.schedule import EPOCH_S, Stretch, stretches
 
 if TYPE_CHECKING:
     from bot.model.paths import PathForecast
@@ -215,6 +215,11 @@ class FairValue:
         ]
 
     # How sure that is
+
+    @property
+    def growths(self) -> tuple[float, ...]:
+        """The expected x of each coming retarget; the last one goes on."""
+        return tuple(log(EPOCH_S / step.length_s) for step in self._chain.steps)
 
     @property
     def elapsed_from_ns(self) -> int:
