@@ -23,17 +23,11 @@ from backtests.attribution import PARTS, Attribution
 from backtests.metrics import Metrics
 from backtests.result import RunResult
 from bot.core.units import NS_PER_S, S_PER_DAY, SAT_PER_BTC
-from bot.errors import InputError, Problem
+from bot.errors import OutputError, Problem
 
 SIMULATED: Final = "SIMULATED PRICES"
 SUMMARY: Final = "summary.json"
 FORMAT: Final = "fairhash run 1"
-
-
-class OutputError(InputError):
-    """A run could not be written: nothing was left behind."""
-
-    exit_code = 8
 
 
 def btc_text(amount_sat: int, plus: bool = False) -> str:
@@ -175,7 +169,8 @@ def summary(
 def summary_bytes(content: Mapping[str, Any]) -> bytes:
     """Return a summary as JSON: sorted keys, no NaN, the same bytes for the same run."""
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
+    # A file name that is not UTF-8 reads as surrogates, which become JSON escapes.
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def write_run(
@@ -209,8 +204,9 @@ def write_run(
         entry["directory"] = name
     whole[SUMMARY] = summary_bytes(content)
     try:
-        if directory.exists() or directory.is_symlink():
-            _check_replaceable(directory, whole[SUMMARY], replace)
+        refuse_place(directory)
+        if (directory / SUMMARY).exists():
+            _refuse_other(directory, whole[SUMMARY], replace)
             if (directory / SUMMARY).read_bytes() == whole[SUMMARY] and _is_whole(directory, whole):
                 return directory
         _write_and_rename(directory, whole)
@@ -225,17 +221,29 @@ def _is_whole(directory: Path, whole: Mapping[str, bytes]) -> bool:
     return all((directory / name).is_file() and (directory / name).read_bytes() == body for name, body in whole.items())
 
 
-def _check_replaceable(directory: Path, new_summary: bytes, replace: bool) -> None:
-    """Refuse a directory that is not a run, and another run's unless it may be replaced."""
-    path = directory / SUMMARY
-    old = path.read_bytes() if path.is_file() and not directory.is_symlink() else b""
-    if f'"format": "{FORMAT}"'.encode() not in old:
-        what, remedy = "exists and is not a run of fairhash", "choose another place with --out"
-    elif old != new_summary and not replace:
-        what, remedy = "holds another run", "remove it or choose another place with --out"
-    else:
-        return
-    raise OutputError([Problem(str(directory), what, remedy)])
+def refuse_place(directory: Path) -> None:
+    """Raise OutputError if `directory` is there and is neither empty nor a run of ours; cheap, so ask before a run."""
+    try:
+        if not directory.exists() and not directory.is_symlink():
+            return
+        path = directory / SUMMARY
+        if directory.is_dir() and not directory.is_symlink():
+            if path.is_file() and f'"format": "{FORMAT}"'.encode() in path.read_bytes():
+                return
+            if next(directory.iterdir(), None) is None:
+                return
+    except OSError as error:
+        what = f"cannot be looked at: {error.strerror or error}"
+        raise OutputError([Problem(str(directory), what, "choose another place with --out")]) from error
+    what = "exists, is not empty and is not a run of fairhash"
+    raise OutputError([Problem(str(directory), what, "choose another place with --out")])
+
+
+def _refuse_other(directory: Path, new_summary: bytes, replace: bool) -> None:
+    """Refuse to write over another run unless it may be replaced."""
+    if not replace and (directory / SUMMARY).read_bytes() != new_summary:
+        remedy = "remove it or choose another place with --out"
+        raise OutputError([Problem(str(directory), "holds another run", remedy)])
 
 
 def _write_and_rename(directory: Path, whole: Mapping[str, bytes]) -> None:
@@ -248,14 +256,27 @@ def _write_and_rename(directory: Path, whole: Mapping[str, bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
         if directory.exists():
-            directory.rename(scratch / "old")  # a kill here leaves the old run whole in the scratch directory
+            directory.rename(scratch / "old")  # a kill -9 here leaves the old run whole in the scratch directory
         fresh.rename(directory)
-    except OSError:
-        if (scratch / "old").exists():
+    except BaseException:  # also an interrupt: the old run must not go with the scratch directory
+        if (scratch / "old").exists() and not directory.exists():
             (scratch / "old").rename(directory)
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # what cannot be removed is hidden and no run
+
+
+def notice_lines(results: Sequence[RunResult]) -> list[str]:
+    """Return a line for each strategy to which something happened that its numbers alone do not show.
+
+    Of each kind the count: what the venue refused, cancelled or did by force, and gaps of the market.
+    """
+    lines = []
+    for result in results:
+        counts = sorted(Counter(notice.kind for notice in result.notices).items())
+        if counts:
+            lines.append(f"{result.name}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts))
+    return ["Notices (--log shows each):", *lines] if lines else []
 
 
 _COLUMNS: Final = ("net", "price", "dividends", "swap", "lending", "fees", "slippage", "expiry")

@@ -1,7 +1,8 @@
 """The seeded series that the benchmarks run on: a contract, its blocks, its bars and swap rates. Not 2014's market.
 
-130,000 minute bars and some 13,000 blocks span one term of the contract. The price swings around the model's value, so that
-a fair-value strategy trades both ways many times. `random.Random` is the same on every machine and version of Python.
+130,000 minute bars and some 13,000 blocks span one term of the contract. The price swings around the model's value,
+so that a fair-value strategy trades both ways many times. `random.Random` is the same on every machine and version of
+Python.
 """
 
 from __future__ import annotations

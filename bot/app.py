@@ -30,9 +30,11 @@ def backtest(options: Namespace) -> Outcome:
     """Run every strategy, print the comparison, write the run's directory unless told not to."""
     from backtests.attribution import attribute
     from backtests.metrics import measure
-    from backtests.output import summary, summary_table, write_run
+    from backtests.output import notice_lines, refuse_place, summary, summary_table, write_run
     from bot.run import load_run, run_id, run_plan
 
+    if options.out is not None and not options.no_report:
+        refuse_place(options.out)  # not after the work is done
     run = load_run(options.config, options.engine, options.debug, observe=not options.no_report)
     results = []
     for number, plan in enumerate(run.plans, 1):
@@ -49,6 +51,7 @@ def backtest(options: Namespace) -> Outcome:
     text = summary_table(attributions, metrics, run.simulated)
     if "pool luck" in reproduce:
         text += f"\nPool luck: {reproduce['pool luck']}."
+    text += "".join(f"\n{line}" for line in (*notice_lines(results), *(f"Note: {note}." for note in run.notes)))
     if not options.no_report:
         from bot.reporting import report_files
 
@@ -73,7 +76,6 @@ def backtest(options: Namespace) -> Outcome:
 def parity(options: Namespace) -> Outcome:
     """Run every engine on every strategy and compare fills, postings and marks with ==."""
     from backtests.parity import compare
-
     from bot.run import load_run, run_plan
 
     run = load_run(options.config)
@@ -103,12 +105,13 @@ def check(options: Namespace) -> Outcome:
     run = load_run(options.config)
     names = [plan.strategy.name for plan in run.plans]
     events = len(run.history.bars) + len(run.history.quotes)
-    notes = [note for source in run.history.sources for note in source.notes]
+    notes = [note for source in run.history.sources for note in source.notes] + list(run.notes)
     text = f"{options.config}: no problems\n{len(names)} strategies: {', '.join(names)}\n"
     text += f"{events} {run.history.kind}, {len(run.history.rates)} swap rates, {len(run.plans[0].blocks)} blocks"
     text += "\nSIMULATED PRICES" if run.simulated else ""
     text += "".join(f"\nnote: {note}" for note in notes)
     document = {"config": str(options.config), "problems": [], "strategies": names, "simulated_prices": run.simulated}
+    document["notes"] = notes
     return Outcome(text, document)
 
 
@@ -138,12 +141,16 @@ def chain_import(options: Namespace) -> Outcome:
     from bot.chain.bundle import make
 
     first_day, last_day = _day("--from", options.first_day), _day("--to", options.last_day)
+    if last_day < first_day:
+        raise ConfigError([Problem("--to", f"{last_day} is before --from, {first_day}", "give a later day")])
     report = make(options.headers, options.first_height, options.epochs, options.fees, options.out, first_day, last_day)
     return Outcome(f"{options.out}: written\n{report.to_text()}", report.as_dict())
 
 
 def _day(option: str, text: str) -> date:
     try:
+        if len(text) != len("2014-08-01"):
+            raise ValueError("ISO 8601 has other forms too; one is enough")
         return date.fromisoformat(text)
     except ValueError as error:
         raise ConfigError([Problem(option, f"{text!r} is not a day", "write 2014-08-01")]) from error

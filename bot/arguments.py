@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ EXIT_CODES = """exit codes:
   7  a strategy failed
   8  the results could not be written
   130  interrupted
+  143  terminated
 """
+
+
+def _whole(text: str) -> int:
+    """Return a whole number written in plain ASCII digits: `int` would also take `1_0` and digits of other scripts."""
+    if not re.fullmatch("-?[0-9]{1,30}", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number in plain digits")
+    return int(text)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -139,7 +148,7 @@ def _chain(commands: Any) -> None:
         "fairhash chain import headers.bin --first-height 312480 --epochs epochs.csv --fees fees.csv --out figures",
     )
     take.add_argument("headers", type=Path, help="raw 80-byte headers, one after the other")
-    take.add_argument("--first-height", type=int, required=True, help="height of the first header")
+    take.add_argument("--first-height", type=_whole, required=True, help="height of the first header")
     take.add_argument("--epochs", type=Path, required=True, help="CSV of all difficulty epochs")
     take.add_argument("--fees", type=Path, help="CSV of daily transaction fees")
     take.add_argument("--from", dest="first_day", default="2014-08-01", help="first day kept, UTC; default: 2014-08-01")
@@ -164,6 +173,6 @@ def _history(commands: Any) -> None:
         "fairhash history simulate --contract contracts/TH1BTC-2014Q4.yaml --seed 7 --interval 1h --out my-history",
     )
     make.add_argument("--contract", type=Path, default=Path("contracts/TH1BTC-2014Q4.yaml"), help="its contract")
-    make.add_argument("--seed", type=int, required=True, help="the same seed gives the same bytes on every machine")
+    make.add_argument("--seed", type=_whole, required=True, help="the same seed gives the same bytes on every machine")
     make.add_argument("--interval", default="1h", help="whole minutes between quotes, as in 1h or 15min; default: 1h")
     make.add_argument("--out", type=Path, required=True, help="directory for the three files")

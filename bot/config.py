@@ -17,9 +17,9 @@ from typing import Any
 from bot.config_settings import Config, name_of
 from bot.contract_file import ContractReading, read_contract
 from bot.contract_settings import ContractSettings
-from bot.core.contract import Contract
-from bot.errors import ConfigError, FairhashError
-from bot.fields import Mapping, Reading, Row, Size, Timestamp, explain, in_file_order
+from bot.core.contract import Contract, int64_bounds
+from bot.errors import ConfigError, FairhashError, cause
+from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, where
 from bot.strict_yaml import read
 
 Resolve = Callable[[str], type[Any]]
@@ -115,7 +115,11 @@ def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, .
             file, _, line = reading.origins[path].rpartition(":")
             node = Mapping(file, int(line), ())
         if isinstance(node, Mapping):
-            params = reading.section(node, params_type, f"{path}.params")
+            try:
+                params = reading.section(node, params_type, f"{path}.params")
+            except Exception as error:  # noqa: BLE001 - a check of the user's own class, which may do anything
+                reading.refuse(where(node), f"{path}.params", f"Params of {use!r} failed: {cause(error)}")
+                continue
             found.append(StrategySettings(name=name or name_of(use), use=use, params=params))
     return tuple(found)
 
@@ -166,6 +170,14 @@ def _resolved(
         reading,
         "run.end",
         f"{show(end_ns)} is not after the start {show(start_ns)} and by the term's end {show(contract.end_ns)}",
+    )
+    most_sat = int64_bounds(contract).max_notional_sat
+    _refuse_unless(
+        config.account.deposit_sat <= most_sat,
+        reading,
+        "account.deposit",
+        f"{Money().show(config.account.deposit_sat)} is above {Money().show(most_sat)}, the most that 64-bit "
+        "arithmetic can charge interest on at the contract's lending.max_rate",
     )
     days, lending = config.fills.loan_term_days, contract.lending
     _refuse_unless(

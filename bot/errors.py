@@ -49,6 +49,12 @@ class ChainError(InputError):
     exit_code = 4
 
 
+class OutputError(InputError):
+    """Results could not be written: what was there before is still there, and nothing is half written."""
+
+    exit_code = 8
+
+
 class UnsupportedError(FairhashError):
     """An engine was asked for something that it does not have; it is refused by name, never approximated."""
 
@@ -65,3 +71,20 @@ class StrategyError(FairhashError):
     """A strategy raised, or answered something that is not a target."""
 
     exit_code = 7
+
+
+def cause(error: BaseException) -> str:
+    """Return what a strategy raised, in one line, with file and line of its own code where they are known."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    try:
+        words = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - its own __str__ fails too, and what it raises would say nothing about the cause
+        words = "(its text cannot be read)"
+    text = "".join(letter if letter.isprintable() else "?" for letter in words)
+    import traceback  # only a failure needs it
+
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((frame for frame in reversed(frames) if not frame.filename.startswith("<")), None)
+    where = f" ({last.filename}:{last.lineno})" if last else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"

@@ -38,7 +38,8 @@ def decide(view: View, params: Params) -> Target:
 
 def write_module(directory: Path, name: str) -> Path:
     """Write `directory/name.py` and return it; raises ConfigError for a bad name or a file that is there."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or not name.isascii():
+    is_name = name.isidentifier() and name.isascii() and name == name.lower()
+    if not is_name or keyword.iskeyword(name) or name.startswith("__"):
         raise ConfigError([Problem("name", f"{name!r} is not a module name", "take small letters, digits and _")])
     path = directory / f"{name}.py"
     if not directory.is_dir():
@@ -49,5 +50,7 @@ def write_module(directory: Path, name: str) -> Path:
     except FileExistsError as error:
         raise ConfigError([Problem(str(path), "exists already", "choose another name")]) from error
     except OSError as error:
-        raise ConfigError([Problem(str(path), f"cannot be written: {error.strerror}")]) from error
+        raise ConfigError(
+            [Problem(str(path), f"cannot be written: {error.strerror}", "name another with --dir")]
+        ) from error
     return path

@@ -42,7 +42,8 @@ def report_files(
         )
     )
     return {
-        "report.html": page.encode(),
+        # A file name that is not UTF-8 cannot be written as it is.
+        "report.html": page.encode("utf-8", "backslashreplace"),
         "config.yaml": config_path.read_bytes(),
         "contract.yaml": settings.config.contract.read_bytes(),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from bot.config import Settings, load_settings
 from bot.config_settings import AUTO, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA
 from bot.core.state import MarketRules
-from bot.errors import HistoryError, Problem, UnsupportedError
+from bot.errors import ConfigError, HistoryError, Problem, StrategyError, UnsupportedError, cause
 from bot.history.load import load as load_history
 from bot.history.series import History
+from bot.model.domain import ModelError
+from bot.model.fair_value import FairValue
 from bot.model.growth import growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
@@ -35,6 +39,8 @@ class Run:
     history: History
     engine: str
     plans: tuple[Plan, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of its results must know: how much of the run its history leaves out."""
 
     @property
     def simulated(self) -> bool:
@@ -57,12 +63,21 @@ class Run:
             "contract sha256": sha256(self.settings.config.contract),
             **sources,
             **luck,
+            **{f"strategy {plan.strategy.name} sha256": code_sha256(plan.strategy.decide) for plan in self.plans},
+            **{f"note {number}": note for number, note in enumerate(self.notes, 1)},
         }
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as hexadecimal text."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def code_sha256(decide: Any) -> str:
+    """Return the SHA-256 of the file that a strategy's function was read from, or why there is none."""
+    module = sys.modules.get(getattr(decide, "__module__", ""))
+    path = Path(getattr(module, "__file__", None) or "")
+    return sha256(path) if path.is_file() else "not known: its code is in no file"
 
 
 def run_id(contract_id: str, reproduce: dict[str, str]) -> str:
@@ -85,6 +100,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     contract, config = settings.contract, settings.config
     history = load_history(config.history.market, config.history.swap_rates, contract)
     _check_prices(history, settings.max_price_sat)
+    notes = tuple(_uncovered(history, settings))
     chain = load_chain(config.chain)
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
@@ -100,13 +116,37 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     growth = growth_model(config.value.growth)
     epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
     blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
+    try:
+        FairValue(contract, epochs, growth)
+    except ModelError as error:
+        origin = settings.origins.get("value.retargets", str(path))
+        what = f"value.retargets: {error.problems[0].what}"
+        raise ConfigError([Problem(origin, what, "take fewer, or value.model: flat")]) from error
     plans = []
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
     chosen = engine or config.run.engine
-    return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans))
+    return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), notes)
+
+
+def _uncovered(history: History, settings: Settings) -> Iterator[str]:
+    """Yield in words what part of the run has no market data at its ends; refuse a history with none inside it.
+
+    Longer silences inside are told as gaps while the run goes on.
+    """
+    start_ns, end_ns, path = settings.start_ns, settings.end_ns, history.sources[0].path
+    seen_ns = [quote.time_ns for quote in history.quotes if start_ns <= quote.time_ns <= end_ns]
+    seen_ns += [bar.close_ns for bar in history.bars if start_ns <= bar.time_ns and bar.close_ns <= end_ns]
+    if not seen_ns:
+        what = f"has no {history.kind} from {iso_utc(start_ns)} to {iso_utc(end_ns)}, which is when the run is"
+        raise HistoryError([Problem(path, what, "choose other dates in run:, or another history.market")])
+    longest_ns = settings.config.fills.stale_after_ns
+    if seen_ns[0] - start_ns > longest_ns:
+        yield f"no market data from the start, {iso_utc(start_ns)}, until {iso_utc(seen_ns[0])}"
+    if end_ns - seen_ns[-1] > longest_ns:
+        yield f"no market data after {iso_utc(seen_ns[-1])}, though the run ends at {iso_utc(end_ns)}"
 
 
 def _check_prices(history: History, max_price_sat: int) -> None:
@@ -144,12 +184,15 @@ def _limits(settings: Settings) -> RiskLimits:
 
 def run_plan(plan: Plan, engine: str) -> Any:
     """Return the result of one plan by the engine of that name; the module of an engine is imported here."""
-    if engine == REFERENCE:
-        from backtests import reference
+    try:
+        if engine == REFERENCE:
+            from backtests import reference
 
-        return reference.run(plan)
-    if engine == "backtrader":
-        from backtests import backtrader_engine
+            return reference.run(plan)
+        if engine == "backtrader":
+            from backtests import backtrader_engine
 
-        return backtrader_engine.run(plan)
+            return backtrader_engine.run(plan)
+    except (SystemExit, GeneratorExit) as error:  # from the strategy: ending the program would look like success
+        raise StrategyError(f"{plan.strategy.name}: {cause(error)}: a strategy cannot end the program") from error
     raise UnsupportedError(f"there is no engine {engine!r}: take reference or backtrader")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from bot.core.contract import Contract
-from bot.core.events import BTC, RANK_OPEN, Bar, Block, Mark, Quote, SwapRate
+from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
 from bot.core.exchange import Exchange
 from bot.core.invariants import check
 from bot.core.margin import standing
@@ -93,6 +93,7 @@ class Session:
         self.exchange = Exchange(settings.contract, settings.rules, settings.start_ns, settings.keep_moves)
         self.state = self.exchange.state
         self.exchange.submit(Deposit(settings.start_ns, self.user, BTC, settings.deposit_sat))
+        self.state.rank = RANK_TERMS  # the money is there before all else that happens at the start
         self._account = self.state.accounts[self.user]
         self.view = View(self.exchange, self.user, value)
         self.trader = Trader(self.state, self._account, self.exchange.submit, settings.limits)
@@ -221,7 +222,7 @@ class Session:
                 break
             state.event += 2
             before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
-            state.mark_sat = price_sat
+            state.mark_sat, state.rank = price_sat, RANK_DATA
             add_mark(new_tuple(Mark, (close_ns, price_sat, worth.lots, equity_sat)))
             if equity_sat > self._peak_sat:
                 self._peak_sat = equity_sat

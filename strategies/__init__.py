@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import is_dataclass
+import sys
+from dataclasses import MISSING, fields, is_dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from bot.errors import FairhashError
+from bot.errors import FairhashError, cause
+from bot.fields import declared_settings
 
 BUNDLED = ("fair_value_band", "carry_aware_band", "hold_long", "hold_short", "own_and_lend")
 
@@ -29,13 +32,32 @@ class Loaded(NamedTuple):
 def load(use: str) -> Loaded:
     """Return the strategy that `use` names: a bundled name, `package.module`, `module:attribute`, or an entry point.
 
-    An attribute is an object with the names `Params` and `decide`. Raises StrategyNotFoundError with the remedy.
+    An attribute is an object with the names `Params` and `decide`. Modules are looked for where Python looks, and last
+    in the working directory. Raises StrategyNotFoundError with the remedy.
     """
-    source = _find(use)
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        source = _find(use)
+    except StrategyNotFoundError:
+        raise
+    except (Exception, SystemExit) as error:  # a module of the user's own, which may do anything
+        raise StrategyNotFoundError(f"{use!r} cannot be imported: {cause(error)}") from error
     decide, params_type = getattr(source, "decide", None), getattr(source, "Params", None)
     if not callable(decide) or not isinstance(params_type, type) or not is_dataclass(params_type):
         raise StrategyNotFoundError(f"{use!r} has no decide(view, params) and dataclass Params; see strategies/view.py")
+    _refuse_undeclared(use, params_type)
     return Loaded(decide, params_type, getattr(source, "band", None))
+
+
+def _refuse_undeclared(use: str, params_type: type[Any]) -> None:
+    """Refuse Params with a field that no configuration could set and that has no default either."""
+    known = {field.name for field, _ in declared_settings(params_type)}
+    for field in fields(params_type):
+        if field.init and field.name not in known and field.default is MISSING and field.default_factory is MISSING:
+            what = f"{use!r}: Params.{field.name} is not a setting and has no default"
+            raise StrategyNotFoundError(f"{what}; declare it with bot.fields.setting, as strategies/hold_long.py does")
 
 
 def _find(use: str) -> Any:
@@ -49,13 +71,21 @@ def _find(use: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name.partition(".")[0]):
-            raise
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and lacks one of its own
         known = ", ".join(BUNDLED)
-        raise StrategyNotFoundError(f"no strategy {use!r}: bundled are {known}; else name module:attribute") from error
+        what = f"no strategy {use!r}{_nearest(use)}: bundled are {known}"
+        raise StrategyNotFoundError(f"{what}; else name module:attribute, found from {Path.cwd()}") from error
     if not attribute:
         return module
     found = getattr(module, attribute, None)
     if found is None:
         raise StrategyNotFoundError(f"{use!r}: module {module_name} has no attribute {attribute!r}")
     return found
+
+
+def _nearest(use: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(use.replace("-", "_").lower(), BUNDLED, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -78,7 +78,7 @@ def drawn_contract(draw: Draw) -> Contract:
         tick_sat=draw.pick((1, 1000)),
         tranche_lots=LOTS,
         start_ns=START_NS,
-        end_ns=START_NS + DAYS * NS_PER_DAY,
+        end_ns=START_NS + DAYS * NS_PER_DAY - draw.pick((0, 6 * 3_600 * NS_PER_S)),
         payout=Payout(draw.pick((PPS, FPPS, PRO_RATA)), 30_000, draw.pick((False, True)), 35 * 10**14, 7),
         margin=(
             MarginStep(START_NS, 250_000, 125_000),
@@ -206,6 +206,7 @@ class Walk:
         self.cid = 0
         self.steps = 0
         self._moves = self._fills = self._next_id = 0
+        self._missing_sat = 0
         self._terminal: dict[int, tuple[str, int, int]] = {}
         self._loans: dict[int, tuple[int, int]] = {}
         self._take_in(False)
@@ -222,6 +223,7 @@ class Walk:
             for wallet in ("trading", "deposit"):
                 self.command(Transfer(self.now, user, "exchange", wallet, BTC, self.draw.integer(1, 10 * PRICE)))
         self.event("on_quote", Quote(self.now, PRICE - 1_000, LOTS, PRICE + 1_000, LOTS), self.now)
+        self._after_all_at_this_time()
         for asset, plenty in ((BTC, 10**8), (CONTRACT, LOTS)):
             self.event("on_swap_rate", SwapRate(self.now, asset, self.draw.integer(0, MAX_RATE), plenty), self.now)
 
@@ -266,6 +268,7 @@ class Walk:
             self._take_in(True)
         verdict = decide(state, command)
         wealth = self.wealth_sat()
+        self._missing_sat = self.missing_sat()
         before = snapshot(state) if verdict is not None else None
         assert str(decide(state, command)) == str(verdict), "to decide has an effect"
         answer = self.exchange.submit(command)
@@ -287,6 +290,11 @@ class Walk:
     def wealth_sat(self) -> int:
         """Return what all users together are worth at the mark."""
         return sum(self.exchange.equity_sat(user) for user in USERS if user in self.state.accounts)
+
+    def missing_sat(self) -> int:
+        """Return by how much trading wallets are already under water: payments since the last mark may have done it."""
+        found = (self.state.accounts[user] for user in USERS if user in self.state.accounts)
+        return sum(max(0, -margin_equity_sat(self.state, account, self.state.time_ns)) for account in found)
 
     def _check_wealth(self, command: Command, before_sat: int) -> None:
         """At one mark and time a command makes users together no richer, but by what the venue absorbs or they bring.
@@ -425,13 +433,19 @@ class Walk:
         asset = self.draw.pick((BTC, CONTRACT))
         available = self.draw.pick((0, 0, 200, 1_000)) if asset == CONTRACT else self.draw.pick((0, 10**6, 10**8))
         rate = self.draw.integer(0, MAX_RATE) if not self.chance(10) else 2 * MAX_RATE
+        self._after_all_at_this_time()
         self.event("on_swap_rate", SwapRate(self.now, asset, rate, available), self.now)
+
+    def _after_all_at_this_time(self) -> None:
+        """A block or swap rate would rank before what has happened now: it comes a nanosecond later."""
+        self.now += 1
 
     def block(self) -> None:
         self.height += 1
         target = DIFFICULTY_1_TARGET // self.draw.integer(10**6, 10**9)
         interval = self.draw.integer(0, 7_200)
         fees = self.draw.integer(0, 10**8)
+        self._after_all_at_this_time()
         block = Block(self.now, self.height, 0, interval, 0, target, 25 * SAT_PER_BTC, fees)
         self.event("on_block", block, self.now)
 
@@ -470,7 +484,7 @@ class Walk:
 
     def _check_fills(self, fills: Sequence[Fill], moves: Sequence[Move], world: bool) -> None:
         state, contract = self.state, self.contract
-        loss = 0
+        loss = self._missing_sat
         for fill in fills:
             order = state.orders[fill.order_id]
             limit = order.command.price_sat
@@ -528,6 +542,9 @@ class Walk:
         for order in state.orders.values():
             if order.status in TERMINAL and order.id not in self._terminal:
                 self._terminal[order.id] = (order.status, order.filled_lots, order.cancelled_lots)
+        for loan in state.loans.values():
+            assert loan.lender != loan.borrower
+            assert loan.rate_ppb_day <= MAX_RATE
         loans = {loan.id: (loan.paid_to_s, loan.amount) for loan in state.loans.values()}
         for loan_id, (paid_to_s, amount) in loans.items():
             before = self._loans.get(loan_id)

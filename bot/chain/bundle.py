@@ -43,16 +43,18 @@ def make(
     side of the days. `fees_csv` None makes figures without fees. `out` is created; its figures are replaced.
     Raises ChainError for anything in the sources or the figures that fails verification; then nothing is written.
     """
-    contents: dict[Path, bytes] = {path: _read(path) for path in (headers, epochs_csv, fees_csv) if path}
-    verified = verify_headers(contents[headers], first_height, headers.name)
-    epochs = epochs_from_csv(contents[epochs_csv], epochs_csv.name)
-    _agree(verified, epochs, epochs_csv.name)
+    contents: dict[Path, bytes] = {
+        path: ondisk.read_regular(path, "name a readable file") for path in (headers, epochs_csv, fees_csv) if path
+    }
+    verified = verify_headers(contents[headers], first_height, str(headers))
+    epochs = epochs_from_csv(contents[epochs_csv], str(epochs_csv))
+    _agree(verified, epochs, str(epochs_csv))
     times = cut(verified, day_number(first_day) * S_PER_DAY, (day_number(last_day) + 1) * S_PER_DAY)
     fees: tuple[FeeDay, ...] = ()
     if fees_csv:
-        every = fees_from_csv(contents[fees_csv], fees_csv.name)
+        every = fees_from_csv(contents[fees_csv], str(fees_csv))
         fees = tuple(f for f in every if day_number(first_day) <= f.day <= day_number(last_day))
-        _count(times, fees, fees_csv.name)
+        _count(times, fees, str(fees_csv))
     origin = [Source(path.name, _sha256(raw)) for path, raw in contents.items()]
     command = _command(headers, first_height, epochs_csv, fees_csv, first_day, last_day)
     figures = {
@@ -164,13 +166,6 @@ def _provenance(
 
 def _sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise refuse(str(path), f"cannot be read: {error.strerror}", "name a readable file") from error
 
 
 def _write(out: Path, contents: dict[str, bytes]) -> None:

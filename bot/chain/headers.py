@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, MAX_TARGET, bits_from_target, next_target, target_from_bits
+from bot.chain.ondisk import read_regular
 from bot.errors import ChainError, Problem
 
 HEADER_BYTES: Final = 80
@@ -69,13 +70,7 @@ def read(path: Path, first_height: int, max_target: int = MAX_TARGET) -> Headers
 
     Raises ChainError when the file cannot be read, and for all that `verify` refuses.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ChainError(
-            [Problem(str(path), f"cannot be read: {error.strerror}", "name a file of raw headers")]
-        ) from error
-    return verify(raw, first_height, str(path), max_target)
+    return verify(read_regular(path, "name a file of raw headers"), first_height, str(path), max_target)
 
 
 def verify(raw: bytes, first_height: int, name: str, max_target: int = MAX_TARGET) -> Headers:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import accumulate
@@ -39,6 +40,8 @@ PROVENANCE: Final = "PROVENANCE.txt"
 SUMS: Final = "SHA256SUMS"
 FILES: Final = (BLOCKS, EPOCHS, FEES, PROVENANCE)
 BLOCKS_PER_LINE: Final = 144
+MAX_BYTES: Final = 256 * 2**20
+"""More than three million headers; a larger file is none of ours."""
 EPOCHS_HEAD: Final = "number,first_height,start_s,time_is_exact,bits"
 FEES_HEAD: Final = "day,blocks,fees_sat"
 REMAKE: Final = "restore it, or remake the figures with the command in PROVENANCE.txt"
@@ -247,7 +250,7 @@ def read_checked(directory: Path) -> tuple[dict[str, bytes], tuple[Source, ...]]
 
     Raises ChainError for a file that is missing, changed, or not listed exactly once.
     """
-    sums = _read(directory / SUMS)
+    sums = read_regular(directory / SUMS)
     listed: dict[str, str] = {}
     for number, line in enumerate(_lines(sums, str(directory / SUMS)), 1):
         match = _SUM.fullmatch(line)
@@ -256,7 +259,7 @@ def read_checked(directory: Path) -> tuple[dict[str, bytes], tuple[Source, ...]]
         listed[match[2]] = match[1]
     contents: dict[str, bytes] = {}
     for name in FILES:
-        raw = _read(directory / name)
+        raw = read_regular(directory / name)
         digest = hashlib.sha256(raw).hexdigest()
         if digest != listed.get(name):
             raise refuse(str(directory / name), f"its sha256 is {digest}, {SUMS} says {listed.get(name, 'nothing')}")
@@ -264,8 +267,18 @@ def read_checked(directory: Path) -> tuple[dict[str, bytes], tuple[Source, ...]]
     return contents, tuple(Source(name, listed[name]) for name in FILES)
 
 
-def _read(path: Path) -> bytes:
+def read_regular(path: Path, remedy: str = REMAKE) -> bytes:
+    """Return the bytes of a regular file of at most MAX_BYTES; a pipe or a device would block or never end.
+
+    Raises ChainError with the `remedy`.
+    """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise refuse(str(path), "is not a regular file", remedy)
+        if status.st_size > MAX_BYTES:
+            raise refuse(str(path), f"has {status.st_size} bytes, more than {MAX_BYTES}", remedy)
         return path.read_bytes()
-    except OSError as error:
-        raise refuse(str(path), f"cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise refuse(str(path), f"cannot be read: {reason}", remedy) from error

@@ -169,8 +169,9 @@ def _order_form(state: State, command: PlaceOrder) -> Rejection | None:
     reduces = command.reduce_only or command.close
     if command.wallet not in (EXCHANGE, TRADING) or (reduces and command.wallet != TRADING):
         return Rejection("BAD_WALLET", f"{command.wallet!r}, reduce-only or close {reduces}")
-    if type(command.size_lots) is not int:
-        return Rejection("BAD_AMOUNT", f"{command.size_lots!r} is not a whole number of lots")
+    numbers = (command.size_lots, command.cid, command.active_ns)
+    if any(type(number) is not int for number in numbers):
+        return Rejection("BAD_AMOUNT", f"size, cid and time {numbers!r} are not all whole numbers")
     size = abs(command.size_lots)
     if size > contract.tranche_lots or (size == 0) != command.close:
         return Rejection("BAD_AMOUNT", f"{command.size_lots} lots, close {command.close}, of {contract.tranche_lots}")

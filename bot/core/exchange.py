@@ -49,7 +49,8 @@ from bot.core.units import NS_PER_DAY, PPM, notional_sat
 class Exchange:
     """One venue for one contract. Times never fall; see bot.core.events for the order at equal times.
 
-    Raises ValueError when an event is older than the last one: that is a fault of whoever feeds it.
+    Raises ValueError when an event is older than the last one, or a block or swap rate comes at its time but ranks
+    before it: that is a fault of whoever feeds it.
     """
 
     __slots__ = ("_steps", "state")
@@ -146,12 +147,14 @@ class Exchange:
 
     def on_block(self, block: Block) -> None:
         """Let a block pay its dividend to the holders of record."""
+        self._in_order(block.time_ns, RANK_BLOCK)
         self.reach(block.time_ns, RANK_BLOCK)
         if not self.state.expired:
             settlement.on_block(self.state, block)
 
     def on_swap_rate(self, row: SwapRate) -> None:
         """Let the market's lending offers change."""
+        self._in_order(row.time_ns, RANK_FUNDING)
         self.reach(row.time_ns, RANK_FUNDING)
         if not self.state.expired:
             self.state.ledger.begin()
@@ -208,6 +211,12 @@ class Exchange:
         if state.due_ns <= time_ns:
             self._run_due(time_ns, rank)
         state.time_ns = time_ns
+        state.rank = rank
+
+    def _in_order(self, time_ns: int, rank: int) -> None:
+        """Refuse an event that should have come before what has already happened at its time."""
+        if time_ns == self.state.time_ns and rank < self.state.rank:
+            raise ValueError(f"event of rank {rank} at {time_ns} ns after one of rank {self.state.rank}: see events.py")
 
     def _run_due(self, time_ns: int, rank: int) -> None:
         state = self.state
@@ -273,16 +282,24 @@ class Exchange:
         self._cover(account)
 
     def _cover(self, account: Account) -> None:
-        """See to it that forced orders stand for all that is overdue; the position may have changed since the last."""
+        """See to it that one forced order stands for all that is overdue; the position may have changed since the last.
+
+        An order that grows waits for the next event, as a new one would.
+        """
         state = self.state
         lots = overdue_lots(state, account)
         account.overdue = lots != 0
         if account.liquidating or lots == 0:
             return
-        live = (order for order in state.live if order.is_live and order.forced and order.command.user == account.name)
-        lots -= sum(abs(order.remaining_lots) for order in live)
-        if lots > 0:
-            self._force(account, lots if account.margin_lots(state.ledger) < 0 else -lots)
+        size = lots if account.margin_lots(state.ledger) < 0 else -lots
+        for order in state.live:
+            if order.is_live and order.forced and order.command.user == account.name:
+                if abs(size) > abs(order.remaining_lots):
+                    order.size_lots += size - order.remaining_lots
+                    order.remaining_lots = size
+                    order.event = state.event
+                return
+        self._force(account, size)
 
     def _force(self, account: Account, size_lots: int) -> None:
         now = self.state.time_ns

@@ -1,7 +1,9 @@
 """Margin: what an account is worth, what its position requires.
 
 Worth is asked for at every mark, so what stands still between two changes is summed once (`Standing`): the cost of a
-mark does not depend on how many loans there are. Interest owed on all loans is summed exactly, then rounded down once.
+mark does not depend on how many loans there are. Interest since the last payments is summed exactly over all loans,
+then rounded down once; the fraction of a satoshi that each loan keeps from its last payment is left out, so that equity
+is what the balances say once everything is posted.
 """
 
 from __future__ import annotations
@@ -30,19 +32,18 @@ class Interest:
     """Interest that accrues on a set of loans, linear in time and, for contracts under `mark` accrual, in the mark.
 
     With a the amount, V the fixed base, r the rate and p the second up to which a loan is paid, counted from `from_s`:
-    (sum V r (t - p) + sum carry + mark / lots_per_contract x sum a r (t - p)) / (10^9 x 86,400) satoshi.
+    (sum V r (t - p) + mark / lots_per_contract x sum a r (t - p)) / (10^9 x 86,400) satoshi.
     """
 
-    __slots__ = ("carry", "denominator", "fixed", "fixed_paid", "from_s", "lots_per_contract", "marked", "marked_paid")
+    __slots__ = ("denominator", "fixed", "fixed_paid", "from_s", "lots_per_contract", "marked", "marked_paid")
 
     def __init__(self, state: State, loans: list[Loan], from_s: int) -> None:
         self.from_s = from_s
         self.lots_per_contract = state.contract.lots_per_contract
         self.denominator = INTEREST_DENOMINATOR * self.lots_per_contract
-        self.fixed = self.fixed_paid = self.marked = self.marked_paid = self.carry = 0
+        self.fixed = self.fixed_paid = self.marked = self.marked_paid = 0
         on_mark = state.contract.lending.accrual == MARK
         for loan in loans:
-            self.carry += loan.carry
             if loan.asset == CONTRACT and on_mark:
                 slope = loan.amount * loan.rate_ppb_day
                 self.marked += slope
@@ -53,9 +54,9 @@ class Interest:
                 self.fixed_paid += slope * (loan.paid_to_s - from_s)
 
     def due_sat(self, mark_sat: int, time_s: int) -> int:
-        """Return what is owed at `time_s` and not yet paid, in satoshi, rounded down."""
+        """Return what has accrued up to `time_s` since the last payments, in satoshi, rounded down."""
         seconds = time_s - self.from_s
-        fixed = self.fixed * seconds - self.fixed_paid + self.carry
+        fixed = self.fixed * seconds - self.fixed_paid
         marked = (self.marked * seconds - self.marked_paid) * mark_sat
         return (fixed * self.lots_per_contract + marked) // self.denominator
 

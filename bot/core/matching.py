@@ -202,7 +202,8 @@ def _trade(state: State, order: Order, account: Account, other: Order | None, pr
     A side that cannot pay for, fund or margin the rest loses it: that rest is cancelled by name.
     """
     buys = order.size_lots > 0
-    mine = Leg(state.accounts[order.command.user], order, other is None and order.rested)
+    maker = other is None and order.rested and order.command.price_sat != 0  # who waits at any price makes none
+    mine = Leg(state.accounts[order.command.user], order, maker)
     theirs = Leg(account, other, True)
     buyer, seller = (mine, theirs) if buys else (theirs, mine)
     wanted = min(abs(order.remaining_lots), most_lots)

@@ -70,6 +70,7 @@ class Loan:
 class State:
     """The exchange's whole state.
 
+    * `rank`: that of the last event (bot.core.events); blocks and swap rates at its time may not rank lower.
     * `mark_sat`: the last market price (mid of a quote, open or close of a bar); 0 before the first and after expiry.
     * `index`: the cumulative dividend in 2^-20 satoshi per lot; `index_carry` what is left of it for the next block.
     * `live`: orders that may still trade; `offers` of each asset, sorted by rate, then by age.
@@ -87,6 +88,7 @@ class State:
     venue: Venue
     accounts: dict[str, Account]
     time_ns: int
+    rank: int = 0
     mark_sat: int = 0
     bid_sat: int = 0
     ask_sat: int = 0

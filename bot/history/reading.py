@@ -155,6 +155,10 @@ def _comments(reading: Reading, comments: dict[str, Comment], contract: Contract
         elif text and (close := nearest(key, _MEANT)):
             # A misspelt `simulated` would pass off simulated prices as real ones.
             reading.refuse(line, f"unknown comment {quoted(key)}", close)
+        elif SIMULATED not in comments and "simul" in f"{key} {text}".lower():
+            # So would one that only a person understands: `# simulated = true`, `# SIMULATED PRICES`.
+            what = f"comment {quoted(key)} speaks of simulation, and no comment states whether prices are simulated"
+            reading.refuse(line, what, "write `# simulated: true` or `# simulated: false`")
 
 
 def _rows(reading: Reading, table: Table, contract: Contract) -> None:

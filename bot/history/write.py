@@ -8,7 +8,7 @@ from pathlib import Path
 from bot.core.contract import Contract
 from bot.core.events import BTC, Bar, Quote, SwapRate
 from bot.core.units import SAT_PER_BTC
-from bot.errors import HistoryError, Problem
+from bot.errors import HistoryError, OutputError, Problem
 from bot.history.fields import iso_utc
 from bot.history.rows import COLUMNS
 from bot.history.series import BARS, QUOTES, RATES
@@ -81,21 +81,26 @@ def simulation_files(simulation: Simulation) -> dict[str, str]:
 def write_simulation(simulation: Simulation, out_dir: str | Path) -> list[Path]:
     """Write the files of a simulation into `out_dir`, made if need be, and return their paths.
 
-    A file appears whole or not at all: it is written beside its place and then renamed. Raises HistoryError.
+    All of them are written beside their places before the first is renamed into its own: a full disk leaves the old
+    ones as they were. Raises OutputError.
     """
     directory = Path(out_dir)
-    written = []
+    texts = simulation_files(simulation)
+    beside = {directory / name: directory / f".{name}.part" for name in texts}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in simulation_files(simulation).items():
-            beside = directory / f".{name}.part"
-            beside.write_bytes(text.encode("ascii"))
-            beside.replace(directory / name)
-            written.append(directory / name)
+        try:
+            for path, part in beside.items():
+                part.write_bytes(texts[path.name].encode("ascii"))
+            for path, part in beside.items():
+                part.replace(path)
+        finally:
+            for part in beside.values():
+                part.unlink(missing_ok=True)
     except OSError as fault:
         what = f"cannot be written: {fault.strerror or fault}"
-        raise HistoryError([Problem(str(directory), what, "choose another --out")]) from fault
-    return written
+        raise OutputError([Problem(str(directory), what, "free space or choose another --out")]) from fault
+    return list(beside)
 
 
 class _Lots:

@@ -39,19 +39,32 @@ def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> It
                 yield from commands(below, (*words, word))
 
 
-@pytest.mark.parametrize("words", commands(build_parser()), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(build_parser())), ids=" ".join)
 def test_every_command_has_help(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main([*words, "--help"])
     assert done.value.code == 0 and "usage: fairhash" in capsys.readouterr().out
 
 
+def code_of(text: str) -> Iterator[str]:
+    """Yield what a document shows as code: in backquotes, in fences, indented."""
+    fenced = False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line.strip()
+        else:
+            yield from re.findall(r"`([^`]*)`", line)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_named_in_prose_exist(document: Path) -> None:
+def test_commands_named_exist(document: Path) -> None:
     known = set(commands(build_parser()))
-    for line in re.findall(r"`(fairhash [^`\n]*)`|^(fairhash .*)$", document.read_text(encoding="utf-8"), re.MULTILINE):
-        words = tuple(word for word in (line[0] or line[1]).split()[1:] if re.fullmatch(r"[a-z]+(-[a-z]+)*", word))
-        assert words[:1] in known or words[:2] in known, f"{document.name}: no command `{line[0] or line[1]}`"
+    for code in code_of(document.read_text(encoding="utf-8")):
+        words = tuple(word for word in code.split()[1:] if re.fullmatch(r"[a-z]+(-[a-z]+)*", word))
+        if code.startswith("fairhash ") and words:
+            assert words[:1] in known or words[:2] in known, f"{document.name}: no command `{code}`"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

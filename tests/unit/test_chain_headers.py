@@ -2,7 +2,6 @@
 
 import hashlib
 import struct
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -174,10 +173,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the source headers are not part of the project")
-def test_the_source_headers_verify_within_a_second() -> None:
-    raw = REAL.read_bytes()
-    start_s = time.process_time()
-    headers = verify(raw, 312_480, "real")
-    assert time.process_time() - start_s < 1
+def test_the_source_headers_verify() -> None:
+    headers = verify(REAL.read_bytes(), 312_480, "real")
     assert (len(headers.times_s), headers.retargets_verified, headers.retargets_open) == (27_521, 13, 1)
     assert any(after < before for before, after in pairwise(headers.times_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -346,10 +347,13 @@ def test_an_amount_is_a_whole_number_within_bounds(amount: object) -> None:
         assert scene.refused(order) == "BAD_AMOUNT"
 
 
-def test_prices_rates_and_terms_are_whole_numbers() -> None:
+def test_prices_rates_terms_and_times_are_whole_numbers() -> None:
     scene = Scene()
     scene.deposit("ann", COIN, "deposit")
     scene.quote(COIN, COIN)
+    wrong: tuple[dict[str, Any], ...] = ({"cid": []}, {"cid": "1"}, {"active_ns": None}, {"active_ns": 0.5})
+    for changes in wrong:
+        assert scene.refused(PlaceOrder(START_NS, "ann", 1, "exchange", 1)._replace(**changes)) == "BAD_AMOUNT"
     order = PlaceOrder(START_NS, "ann", 1, "exchange", 1, 100.0)  # type: ignore[arg-type]
     assert scene.refused(order) == "BAD_PRICE"
     assert scene.refused(PlaceOffer(START_NS, "ann", BTC, 1, 1.5, 2)) == "BAD_RATE"  # type: ignore[arg-type]
@@ -430,3 +434,55 @@ def test_deciding_is_without_effect() -> None:
     assert snapshot(scene.state) == before
     assert not isinstance(scene.exchange.submit(command), Rejection)
     assert isinstance(scene.exchange, Exchange)
+
+
+def test_once_everything_is_posted_equity_is_what_the_balances_say() -> None:
+    """The fractions that many loans keep for their next payments are nobody's whole satoshi."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 100 * COIN, "deposit")
+    for number in range(30):
+        scene.offer("bob", BTC, 5_000_001 + number, 333_333 + number)
+    scene.deposit("ann", 10 * COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("ann", 75)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.at(hour=9, second=7).reach()
+    scene.exchange.settle()
+    assert sum(loan.carry for loan in scene.loans("ann")) > 5 * 10**9 * 86_400
+    for user in ("ann", "bob"):
+        cash = sum(scene.has(f"{user}/{purse}/BTC") for purse in scene.account(user).purses)
+        assert scene.exchange.equity_sat(user) == cash + scene.exchange.value_sat(scene.exchange.position_lots(user))
+
+
+def test_contracts_do_not_back_a_short_when_it_fills_either() -> None:
+    """The bitcoin that was there when the order was placed has left; the contracts that stayed count for longs only."""
+    scene = Scene(terms(collateral=(CollateralStep(START_NS, True),))).at(hour=1).funded()
+    scene.deposit("eve", 5 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 200, wallet="exchange")
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.transfer("eve", "exchange", "trading", CONTRACT, 200)
+    order = scene.order("eve", -100)
+    scene.transfer("eve", "trading", "exchange", BTC, COIN)
+    scene.at(hour=3).quote(2 * COIN, 2 * COIN)
+    assert _reason(scene, order) == "NOT_ENOUGH_MARGIN"
+    assert scene.lots("eve") == 0
+
+
+def test_below_initial_margin_nothing_is_given_to_a_friend() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("bob", 3 * COIN)
+    scene.deposit("eve", COIN, "trading")
+    scene.quote(2 * COIN, 2 * COIN)
+    scene.order("eve", 150)
+    scene.at(hour=2).quote(2 * COIN, 2 * COIN)
+    scene.at(hour=3).quote(175_000_000, 175_000_000)
+    assert scene.notices("eve") == []
+    scene.order("bob", 150, 170_000_000, wallet="exchange")
+    order = scene.order("eve", -150, 170_000_000, reduce_only=True)
+    assert _reason(scene, order) == "NOT_ENOUGH_MARGIN"
+    assert scene.find(order).filled_lots == 0
+    at_market = scene.order("eve", 0, close=True)
+    scene.at(hour=4).quote(175_000_000, 175_000_000)
+    assert scene.find(at_market).status == "filled"

@@ -18,7 +18,7 @@ from bot.contract_file import load_contract
 from bot.core.contract import CollateralStep, Contract, Lending, MarginStep, Payout
 from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY, NS_PER_S
-from bot.errors import HistoryError
+from bot.errors import HistoryError, OutputError
 from bot.history.draws import Draws, decay, exp, log
 from bot.history.load import load
 from bot.history.resample import bars_to_longer
@@ -272,7 +272,7 @@ def test_files_are_written_whole_and_a_place_that_cannot_hold_them_is_refused(tm
     assert sorted(path.name for path in (tmp_path / "new" / "place").iterdir()) == sorted(path.name for path in paths)
     assert [path.read_text(encoding="ascii") for path in paths] == list(simulation_files(simulation).values())
     (tmp_path / "file").write_text("", encoding="ascii")
-    with pytest.raises(HistoryError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_simulation(simulation, tmp_path / "file")
 
 
