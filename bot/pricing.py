@@ -28,6 +28,7 @@ from bot.model.deterministic import (
 from bot.model.domain import ModelError
 from bot.model.fair_value import Coming, FairValue
 from bot.model.growth import GrowthModel, growth_model
+from bot.model.schedule import EPOCH_S
 
 LEVELS: Final = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRADE_AT: Final = 0.25
@@ -237,7 +238,8 @@ def _sensitivities(contract: Contract, fair: FairValue, at_ns: int, value: float
 
 def _faster(contract: Contract, fair: FairValue, at_ns: int) -> float:
     """Return the relative change of value when difficulty grows by 1 % more in 30 days at every coming retarget."""
-    coming = [*fair.growths, *[fair.growths[-1]] * _MORE_RETARGETS]
+    growths = [math.log(EPOCH_S / step.length_s) for step in fair.steps]
+    coming = [*growths, *[growths[-1]] * _MORE_RETARGETS]
     more = math.log(1.01) / MONTH_DAYS
 
     def value(growths: Sequence[float]) -> float:

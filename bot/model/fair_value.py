@@ -25,13 +25,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain as joined
 from itertools import repeat
-from math import expm1, inf, log
+from math import expm1, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.chain.difficulty import HALVING_BLOCKS, subsidy_sat
 from bot.core.contract import ENTRY_NOTIONAL, FPPS, MARK, PPS, PRO_RATA, Contract
 from bot.core.events import Block
-from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, S_PER_DAY
+from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, PPM, S_PER_DAY
 from bot.model.annuity import exp_or_inf
 from bot.model.carry import (
     lender_discount_per_day,
@@ -44,7 +44,7 @@ from bot.model.domain import checked, refused
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
-from bot.model.schedule import EPOCH_S, Stretch, stretches
+from bot.model.schedule import Step, Stretch, stretches
 
 if TYPE_CHECKING:
     from bot.model.paths import PathForecast
@@ -200,8 +200,6 @@ class FairValue:
 
         Their sum is value_sat. Empty from expiry on.
         """
-        if time_ns >= self._end_ns:
-            return []
         self.value_sat(time_ns)  # refuses a time before the latest event
         share = self._share_per_s * self._clock
         return [
@@ -217,9 +215,9 @@ class FairValue:
     # How sure that is
 
     @property
-    def growths(self) -> tuple[float, ...]:
-        """The expected x of each coming retarget; the last one goes on."""
-        return tuple(log(EPOCH_S / step.length_s) for step in self._chain.steps)
+    def steps(self) -> tuple[Step, ...]:
+        """The expected epochs to come; the last one goes on."""
+        return self._chain.steps
 
     @property
     def elapsed_from_ns(self) -> int:
@@ -228,7 +226,7 @@ class FairValue:
 
     @property
     def path(self) -> PathForecast | None:
-        """The forecast of difficulty behind the value, as of the latest look at the epoch's pace; None: a point."""
+        """The forecast of difficulty behind the value, as of the latest look at the epoch's pace; None: no law."""
         return self._chain.path
 
     def value_quantile_sat(self, time_ns: int, probability: float) -> float:
@@ -266,11 +264,16 @@ class FairValue:
         if self._chain.path is None:
             what = "this model expects one path and knows nothing of how sure it is"
             raise refused("value.model", what, "choose anchored, damped or ar1 for quantiles")
-        from bot.model.random_clock import second_order
+        from bot.model.random_clock import second_order, with_pool_luck
 
         elapsed_s = (time_ns - self._chain.epoch_start_ns) / NS_PER_S
         from_s = max(self._start_ns - time_ns, 0) / NS_PER_S
-        return second_order(self._chain.path, (self._end_ns - time_ns) / NS_PER_S, elapsed_s, from_s)
+        law = second_order(self._chain.path, (self._end_ns - time_ns) / NS_PER_S, elapsed_s, from_s)
+        payout = self._contract.payout
+        if payout.basis != PRO_RATA:
+            return law
+        share = (1.0 - payout.fee_ppm / PPM) * self._contract.hash_rate_hs / payout.pool_hs  # of a block, per contract
+        return with_pool_luck(law, float(law.mean_s) * self._share_per_s / share)
 
     # How the line is found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -87,6 +87,17 @@ class LogMixture:
     def quantile_s(self, probability: float) -> Floats:
         """Return the value in seconds that v stays below with `probability`, strictly between 0 and 1."""
         return exp(self.log_mean + self.log_sd * standard_quantile(probability, self.scales))
+
+
+def with_pool_luck(law: LogMixture, blocks: float) -> LogMixture:
+    """Return the law of a pro-rata payout when the pool is expected to find `blocks`: luck adds 1/blocks to Var ln v.
+
+    Var V = Var path + q E V (`uncertain_payout.pool_luck_variance`), q the payout of a block, so relative to (E V)^2 it
+    is q / E V = 1/blocks. The mean stays; the mixture's factors widen luck too. Good for ten blocks and more.
+    """
+    variance = law.log_sd * law.log_sd
+    added = 1.0 / max(blocks, 1.0)
+    return replace(law, log_mean=law.log_mean - 0.5 * added, log_sd=np.sqrt(variance + added))
 
 
 def mixture_cdf(z: Floats, scales: Sequence[tuple[float, float]]) -> Floats:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtests import reference
 from bot.chain.chain import Chain, load
 from bot.contract_file import load_contract
-from bot.core.contract import Contract
+from bot.core.contract import PRO_RATA, Contract
 from bot.core.events import Block
 from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
 from bot.model.domain import ModelError
@@ -21,6 +24,9 @@ from bot.model.fair_value import FairValue
 from bot.model.growth import PATH_NAMES, growth_model, log_ratio
 from bot.model.path_growth import PATH_MODELS, RETARGETS, expected_steps
 from bot.model.random_clock import sobol_values
+from bot.run import load_run
+from bot.session import Strategy
+from strategies.view import Target, View
 
 ROOT = Path(__file__).parents[2]
 CHAIN = load()
@@ -93,6 +99,34 @@ def test_the_answer_does_not_depend_on_what_was_asked_before() -> None:
     at_ns = blocks()[2_999].time_ns + NS_PER_DAY // 3
     assert asked.value_quantile_sat(at_ns, 0.1) == silent.value_quantile_sat(at_ns, 0.1)
     assert asked.value_sat(at_ns) == silent.value_sat(at_ns)
+
+
+def test_pool_luck_widens_pro_rata_payouts_alone() -> None:
+    """3,500 TH/s in 2014: luck of 0.08 to 0.09 BTC beside a path that is uncertain by 0.14."""
+    luck = replace(CONTRACT, payout=replace(CONTRACT.payout, basis=PRO_RATA, pool_hs=3_500 * 10**12))
+    plain, pooled, now = fair("damped"), fair("damped", contract=luck), CONTRACT.start_ns
+    assert pooled.value_sat(now) == plain.value_sat(now)
+    sd = [(v.value_quantile_sat(now, 0.84134) - v.value_quantile_sat(now, 0.15866)) / 2e8 for v in (plain, pooled)]
+    assert math.sqrt(sd[1] ** 2 - sd[0] ** 2) == pytest.approx(math.sqrt(25 * 0.97 / 3_500 * 1.0405), rel=0.05)
+
+
+def test_a_strategy_sees_the_quantiles(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8").replace("model: trailing", "model: anchored")
+    for name in ("contracts/", "backtests/"):
+        text = text.replace(f" {name}", f" {ROOT}/{name}")
+    config.write_text(text, encoding="utf-8")
+    seen: list[tuple[float, float, float]] = []
+
+    def decide(view: View, params: object) -> Target:
+        seen.append((view.fair_quantile_sat(0.05), view.fair_value_sat, view.fair_quantile_sat(0.95)))
+        return Target(0)
+
+    plan = load_run(config).plans[0]
+    end_ns = plan.settings.start_ns + 4 * NS_PER_DAY
+    reference.run(replace(plan, strategy=Strategy("watch", decide, None), end_ns=end_ns))
+    assert len(seen) > 90
+    assert all(low < middle < high for low, middle, high in seen)
 
 
 def test_fast_blocks_lower_the_value_and_narrow_it() -> None:
