@@ -110,6 +110,11 @@ class Valuation:
         """Days from the moment to expiry."""
         return (self.contract.end_ns - self.at_ns) / NS_PER_DAY
 
+    @property
+    def digits(self) -> int:
+        """How many decimals of a bitcoin tell values of this size apart: six of a coin, ten of a small fraction."""
+        return 6 if self.value_btc >= 0.01 else 10
+
 
 def valuation(options: Namespace) -> Valuation:
     """Return the valuation that the command line asks for; raises ConfigError for what cannot be read."""
@@ -185,9 +190,10 @@ def _implied(contract: Contract, fair: FairValue, at_ns: int, price: float, rate
                 price,
                 fair.payout_rate_sat_s / SAT_PER_BTC,
                 (contract.end_ns - at_ns) / NS_PER_S,
-                elapsed_s=(at_ns - fair.elapsed_from_ns) / NS_PER_S,
+                elapsed_s=(at_ns - fair.knowledge.epoch_start_ns) / NS_PER_S,
                 discount_per_day=discount_per_day,
                 from_s=max(contract.start_ns - at_ns, 0) / NS_PER_S,
+                height=fair.knowledge.height,
             )
         except ModelError:
             return None
@@ -238,7 +244,7 @@ def _sensitivities(contract: Contract, fair: FairValue, at_ns: int, value: float
 
 def _faster(contract: Contract, fair: FairValue, at_ns: int) -> float:
     """Return the relative change of value when difficulty grows by 1 % more in 30 days at every coming retarget."""
-    growths = [math.log(EPOCH_S / step.length_s) for step in fair.steps]
+    growths = [math.log(EPOCH_S / step.length_s) for step in fair.knowledge.steps]
     coming = [*growths, *[growths[-1]] * _MORE_RETARGETS]
     more = math.log(1.01) / MONTH_DAYS
 
@@ -247,8 +253,9 @@ def _faster(contract: Contract, fair: FairValue, at_ns: int) -> float:
             1.0,
             growths,
             (contract.end_ns - at_ns) / NS_PER_S,
-            elapsed_s=(at_ns - fair.elapsed_from_ns) / NS_PER_S,
+            elapsed_s=(at_ns - fair.knowledge.epoch_start_ns) / NS_PER_S,
             from_s=max(contract.start_ns - at_ns, 0) / NS_PER_S,
+            height=fair.knowledge.height,
         )
 
     return value([growth_per_retarget(growth_per_day(x) + more) for x in coming]) / value(coming) - 1.0
@@ -270,7 +277,7 @@ def _inputs(options: Namespace, contract: Contract, fair: FairValue, at_ns: int)
         Input("hash power", f"{contract.hash_rate_hs / 1e12:g} TH/s", str(options.contract)),
         Input("pool fee", f"{contract.payout.fee_ppm / 10_000:g} %", str(options.contract)),
         Input("difficulty", f"{fair.difficulty:,.0f}", f"chain figures, {figures}; in force at the moment"),
-        Input("epoch began", utc(fair.elapsed_from_ns), f"chain figures, {figures}"),
+        Input("epoch began", utc(fair.knowledge.epoch_start_ns), f"chain figures, {figures}"),
         growth,
         Input("swap rate, contracts", f"{options.swap_rate} % a day", typed(options.swap_rate, "1")),
         Input("swap rate, BTC", f"{options.btc_rate} % a day", typed(options.btc_rate, "0.0574")),

@@ -21,7 +21,7 @@ def as_text(v: Valuation) -> str:
         f"{v.contract.id} at {utc(v.at_ns)}, {v.term_days:.2f} days to expiry; BTC for one contract",
         _value(v),
         _price(v),
-        _rows("Sensitivities", [(s.name, s.step, f"{s.change_btc:+.6f} BTC") for s in v.sensitivities]),
+        _rows("Sensitivities", [(s.name, s.step, f"{s.change_btc:+.{v.digits}f} BTC") for s in v.sensitivities]),
         _schedule(v),
         _rows("Inputs", [(i.name, i.value, i.origin) for i in v.inputs]),
     ]
@@ -30,16 +30,24 @@ def as_text(v: Valuation) -> str:
 
 def _value(v: Valuation) -> str:
     rows = [
-        ("expected payout", f"{v.value_btc:.6f}", f"at {v.payout_day_btc:.6f} a day now, growth by {v.model}"),
-        ("to a long", f"{v.long_btc:.6f}", f"who borrows bitcoin at {100 * v.btc_day:g} % a day"),
-        ("to a short", f"{v.short_btc:.6f}", f"who borrows contracts at {100 * v.swap_day:g} % a day: his break-even"),
-        ("to a lender", f"{v.lender_btc:.6f}", "who lends them out at that rate, less the venue's cut"),
-        ("no trade between", f"{v.buy_below_btc:.6f}", f"buy below: {_edge(v, 'low')}, after fee"),
-        ("and", f"{v.sell_above_btc:.6f}", f"sell short above: {_edge(v, 'high')}, after fee"),
+        (
+            "expected payout",
+            f"{v.value_btc:.{v.digits}f}",
+            f"at {v.payout_day_btc:.{v.digits}f} a day now, growth by {v.model}",
+        ),
+        ("to a long", f"{v.long_btc:.{v.digits}f}", f"who borrows bitcoin at {100 * v.btc_day:g} % a day"),
+        (
+            "to a short",
+            f"{v.short_btc:.{v.digits}f}",
+            f"who borrows contracts at {100 * v.swap_day:g} % a day: his break-even",
+        ),
+        ("to a lender", f"{v.lender_btc:.{v.digits}f}", "who lends them out at that rate, less the venue's cut"),
+        ("no trade between", f"{v.buy_below_btc:.{v.digits}f}", f"buy below: {_edge(v, 'low')}, after fee"),
+        ("and", f"{v.sell_above_btc:.{v.digits}f}", f"sell short above: {_edge(v, 'high')}, after fee"),
     ]
     text = _rows("Value", rows)
     if v.quantiles_btc:
-        text += "\n\n" + _rows("Quantiles", [(f"{100 * p:g} %", f"{q:.6f}") for p, q in v.quantiles_btc])
+        text += "\n\n" + _rows("Quantiles", [(f"{100 * p:g} %", f"{q:.{v.digits}f}") for p, q in v.quantiles_btc])
     return text
 
 
@@ -55,7 +63,11 @@ def _price(v: Valuation) -> str:
     if said is None:
         return ""
     rows = [
-        ("a long held to expiry", f"{v.value_btc - said.price_btc:+.6f} BTC", "expected, before fees and interest"),
+        (
+            "a long held to expiry",
+            f"{v.value_btc - said.price_btc:+.{v.digits}f} BTC",
+            "expected, before fees and interest",
+        ),
         ("implied growth, gross", _share(said.gross_month), "of difficulty in 30 days, borrowing free"),
         ("implied growth, net", _share(said.net_month), f"at a swap rate of {100 * v.swap_day:g} % a day"),
         ("break-even borrow rate", _share(said.break_even_day, 4), "a day, for a short held to expiry"),
@@ -64,8 +76,12 @@ def _price(v: Valuation) -> str:
     if said.article:
         periods, value, gain, gross, net = said.article
         rows = [
-            ("value", f"{value:.6f}", f"{periods} months, difficulty {100 * v.growth_month:+g} % a month (C1)"),
-            ("a long gains", f"{gain:+.6f} BTC", "and a short the opposite, interest apart"),
+            (
+                "value",
+                f"{value:.{v.digits}f}",
+                f"{periods} months, difficulty {100 * v.growth_month:+g} % a month (C1)",
+            ),
+            ("a long gains", f"{gain:+.{v.digits}f} BTC", "and a short the opposite, interest apart"),
             ("implied growth", _share(gross, 4), "a month"),
             ("net of the swap", _share(net, 1), f"a month, at {100 * v.swap_day:g} % a day"),
         ]
@@ -80,7 +96,8 @@ def _share(value: float | None, digits: int = 2) -> str:
 def _schedule(v: Valuation) -> str:
     rows = [("from", "until", "difficulty", "dividends")]
     rows += [
-        (utc(c.from_ns), utc(c.to_ns), f"{c.difficulty:,.0f}", f"{c.paid_sat / SAT_PER_BTC:.6f}") for c in v.coming
+        (utc(c.from_ns), utc(c.to_ns), f"{c.difficulty:,.0f}", f"{c.paid_sat / SAT_PER_BTC:.{v.digits}f}")
+        for c in v.coming
     ]
     return _rows("Expected retargets, and what each stretch pays (BTC)", rows)
 
@@ -190,7 +207,7 @@ def _decay(v: Valuation) -> Panel:
     if path is not None:
         from bot.model.random_clock import second_order
 
-        elapsed_s = (v.at_ns - v.fair.elapsed_from_ns) / NS_PER_S
+        elapsed_s = (v.at_ns - v.fair.knowledge.epoch_start_ns) / NS_PER_S
         end_s = (v.contract.end_ns - v.at_ns) / NS_PER_S
         laws = [second_order(path, end_s, elapsed_s, (t - v.at_ns) / NS_PER_S) for t in times[:-1]]
         for low, high, opacity in _BANDS:
@@ -219,7 +236,7 @@ def _against_growth(v: Valuation) -> Panel:
     """Return the value to each party against steady growth of difficulty, with the price."""
     end_s = (v.contract.end_ns - v.at_ns) / NS_PER_S
     begin_s = max(v.contract.start_ns - v.at_ns, 0) / NS_PER_S
-    elapsed_s = (v.at_ns - v.fair.elapsed_from_ns) / NS_PER_S
+    elapsed_s = (v.at_ns - v.fair.knowledge.epoch_start_ns) / NS_PER_S
     btc, swap = continuous_per_day(round(v.btc_day * 1e9)), continuous_per_day(round(v.swap_day * 1e9))
     kept = 1.0 - v.contract.lending.venue_cut_ppm / 1e6
     parties = (("long", btc, ACCENT), ("short", -swap, SECOND), ("lender", btc - kept * swap, THIRD))
@@ -230,7 +247,15 @@ def _against_growth(v: Valuation) -> Panel:
         for month in months:
             x = growth_per_retarget(log1p(month) / MONTH_DAYS)
             rate_s = v.payout_day_btc / (NS_PER_DAY / NS_PER_S)
-            value = value_c3(rate_s, x, end_s, elapsed_s=elapsed_s, discount_per_day=rate, from_s=begin_s)
+            value = value_c3(
+                rate_s,
+                x,
+                end_s,
+                elapsed_s=elapsed_s,
+                discount_per_day=rate,
+                from_s=begin_s,
+                height=v.fair.knowledge.height,
+            )
             points.append((100 * month, value))
         lines.append(Line(points, colour, f"to a {who}"))
     if v.implied is not None:

@@ -44,7 +44,7 @@ from bot.model.domain import checked, refused
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
-from bot.model.schedule import Step, Stretch, stretches
+from bot.model.schedule import Stretch, stretches
 
 if TYPE_CHECKING:
     from bot.model.paths import PathForecast
@@ -215,14 +215,9 @@ class FairValue:
     # How sure that is
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The expected epochs to come; the last one goes on."""
-        return self._chain.steps
-
-    @property
-    def elapsed_from_ns(self) -> int:
-        """When the present epoch began."""
-        return self._chain.epoch_start_ns
+    def knowledge(self) -> ChainKnowledge:
+        """What is known of the chain; to look at, not to teach."""
+        return self._chain
 
     @property
     def path(self) -> PathForecast | None:

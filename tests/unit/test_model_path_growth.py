@@ -47,7 +47,7 @@ def test_the_value_is_the_expected_payout(name: str) -> None:
     value, now = fair(name), CONTRACT.start_ns
     assert value.path is not None
     paths = sobol_values(
-        value.path, (CONTRACT.end_ns - now) / NS_PER_S, (now - value.elapsed_from_ns) / NS_PER_S, log2_paths=15
+        value.path, (CONTRACT.end_ns - now) / NS_PER_S, (now - value.knowledge.epoch_start_ns) / NS_PER_S, log2_paths=15
     )
     assert value.value_sat(now) == pytest.approx(paths.mean_s * value.payout_rate_sat_s, rel=2e-3)
     for p in (0.05, 0.5, 0.95):

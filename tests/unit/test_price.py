@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,27 @@ def test_a_drawing_escapes_its_texts_and_stays_on_the_paper() -> None:
     assert {"x & y", "<t>", "<a>", "m>", "n<"} <= texts
     for element in root.iter(f"{SVG}text"):
         assert 0 <= float(element.attrib["x"]) <= 760
+
+
+def per_second(stretch: dict[str, Any]) -> float:
+    begin, end = (datetime.fromisoformat(stretch[key]) for key in ("from", "to"))
+    return float(stretch["paid_btc"]) / (end - begin).total_seconds()
+
+
+def test_a_halving_inside_the_term_is_counted_in_what_a_price_implies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path(TH1).read_text(encoding="utf-8")
+    text = text.replace("2014-09-15T00", "2024-03-01T00").replace("2014-12-15T00", "2024-06-01T00")
+    for month, day in re.findall(r"2014-(1[0-2])-(\d\d)T00", text):
+        text = text.replace(f"2014-{month}-{day}T00", f"2024-{int(month) - 6:02d}-{day}T00")
+    contract = tmp_path / "2024.yaml"
+    contract.write_text(text, encoding="utf-8")
+    assert main(["price", str(contract), "--growth", "3", "--price", "0.00007", "--json"]) == 0
+    given = json.loads(capsys.readouterr().out)
+    before, after = given["schedule"][3:5]
+    assert before["difficulty"] == after["difficulty"]  # one epoch, cut by the halving alone
+    assert per_second(before) == pytest.approx(2 * per_second(after), rel=1e-6)
+    implied = given["price"]["implied_growth_gross_per_30_days"]
+    assert main(["price", str(contract), "--growth", f"{100 * implied:.12f}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["value_btc"] == pytest.approx(0.00007, rel=1e-9)
