@@ -28,6 +28,7 @@ from bot.fields import (
     section,
     setting,
 )
+from bot.model.growth import PATH_NAMES
 
 AUTO: Final = "auto"
 REFERENCE: Final = "reference"
@@ -134,16 +135,23 @@ class ValueSettings:
     """The model of fair value."""
 
     model: str = setting(
-        Choice("trailing", "ewma", FLAT), default="trailing", doc="What difficulty is expected to grow by."
+        Choice("trailing", "ewma", FLAT, *PATH_NAMES),
+        default="trailing",
+        doc="How difficulty is expected to grow: a mean of past retargets (trailing, ewma), not at all (flat), or a "
+        "forecast with its uncertainty (anchored, the best by `fairhash validate-model`; damped; ar1).",
     )
     retargets: int = setting(
-        Integer(), default="6", low="1", high="1000", doc="Past retargets, of about 14 days, that it looks at."
+        Integer(),
+        default="6",
+        low="1",
+        high="1000",
+        doc="Past retargets, of about 14 days, that trailing and ewma look at; the others choose for themselves.",
     )
 
     @property
     def growth(self) -> str:
-        """The name by which bot.model.growth knows the model: `trailing(6)`, `ewma(6)` or `flat`."""
-        return FLAT if self.model == FLAT else f"{self.model}({self.retargets})"
+        """The name by which bot.model.growth knows the model: `trailing(6)`, `ewma(6)`, `flat`, `anchored`, .."""
+        return self.model if self.model in (FLAT, *PATH_NAMES) else f"{self.model}({self.retargets})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,6 +148,10 @@ class View:
         """Modelled worth of the dividends still to come, undiscounted."""
         return self._value.value_sat(self.time_ns)
 
+    def fair_quantile_sat(self, probability: float) -> float:
+        """What those dividends stay below with this probability; for value models that know how sure they are."""
+        return self._value.value_quantile_sat(self.time_ns, probability)
+
     @property
     def fair_long_sat(self) -> float:
         """Worth to a long who borrows bitcoin at today's swap rate."""

@@ -23,14 +23,15 @@ and may differ in the last bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain as joined
 from itertools import repeat
 from math import expm1, inf
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.chain.difficulty import HALVING_BLOCKS, subsidy_sat
 from bot.core.contract import ENTRY_NOTIONAL, FPPS, MARK, PPS, PRO_RATA, Contract
 from bot.core.events import Block
-from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, S_PER_DAY
+from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, PPM, S_PER_DAY
 from bot.model.annuity import exp_or_inf
 from bot.model.carry import (
     lender_discount_per_day,
@@ -45,6 +46,10 @@ from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
 from bot.model.schedule import Stretch, stretches
 
+if TYPE_CHECKING:
+    from bot.model.paths import PathForecast
+    from bot.model.random_clock import LogMixture
+
 _NO_RATE_PER_DAY = 1e-17  # e^{-r u} is 1 to the last bit over any term of ten years
 _MOST_EXPONENT = 700.0
 _MOST_RATES = 512  # kept between two retargets; a new swap rate every hour stays below it
@@ -57,6 +62,15 @@ class _Edge(NamedTuple):
     delay_s: float
     decay: float
     subsidy_sat: int
+
+
+class Coming(NamedTuple):
+    """A stretch of constant difficulty to come, inside the term, and the satoshi it is expected to pay a contract."""
+
+    from_ns: int
+    to_ns: int
+    difficulty: float
+    paid_sat: float
 
 
 class FairValue:
@@ -89,6 +103,7 @@ class FairValue:
         self._on_entry = contract.lending.accrual == ENTRY_NOTIONAL
         self._chain = ChainKnowledge(past_epochs, growth, first_height)
         self._at_rate: dict[float, tuple[float, float, float]] = {}
+        self._law: tuple[int, LogMixture] | None = None
         self._from_ns = self._until_ns = self._chain.known_ns
         self._begin_epoch()
 
@@ -180,6 +195,81 @@ class FairValue:
         net_per_day = (borrow_contract_ppb_day - proceeds_ppb_day) / PPB
         return value_short_entry_notional(self.value_sat(time_ns), net_per_day, days)
 
+    def coming(self, time_ns: int) -> list[Coming]:
+        """Return the stretches of constant difficulty from `time_ns` to expiry, with what each is expected to pay.
+
+        Their sum is value_sat. Empty from expiry on.
+        """
+        self.value_sat(time_ns)  # refuses a time before the latest event
+        share = self._share_per_s * self._clock
+        return [
+            Coming(
+                time_ns + round(from_s * NS_PER_S),
+                time_ns + round(to_s * NS_PER_S),
+                self._chain.difficulty / decay,
+                share * decay * (subsidy + self._fees_sat) * (to_s - from_s),
+            )
+            for from_s, to_s, decay, subsidy in self._path(time_ns)
+        ]
+
+    # How sure that is
+
+    @property
+    def knowledge(self) -> ChainKnowledge:
+        """What is known of the chain; to look at, not to teach."""
+        return self._chain
+
+    @property
+    def path(self) -> PathForecast | None:
+        """The forecast of difficulty behind the value, as of the latest look at the epoch's pace; None: no law."""
+        return self._chain.path
+
+    def value_quantile_sat(self, time_ns: int, probability: float) -> float:
+        """Return the satoshi that one contract will have paid by expiry at most, with `probability`; undiscounted.
+
+        value_sat times the quantile over the mean of the payout left. That ratio is that of the start of the UTC day,
+        or of the latest look at the epoch's pace if that was later: it moves slowly, and it must not depend on
+        when it was asked for before. 0 from expiry on. Raises ModelError for a model without a path.
+        """
+        if time_ns >= self._end_ns:
+            return 0.0
+        value_sat = self.value_sat(time_ns)
+        at_ns = max(time_ns // NS_PER_DAY * NS_PER_DAY, self._chain.sharpened_ns)  # floor: start of the day
+        if self._law is None or self._law[0] != at_ns:
+            self._law = at_ns, self._law_at(at_ns)
+        law = self._law[1]
+        return value_sat * float(law.quantile_s(probability) / law.mean_s)
+
+    def _random_clock(self) -> float:
+        """Return E v over the payout on the expected path: what random retarget dates take off, some 0.5 %.
+
+        As of the latest look at the epoch's pace, in seconds at today's rate, so halvings do not enter. 1 for a point.
+        """
+        at_ns = self._chain.sharpened_ns
+        if self._chain.path is None or at_ns >= self._end_ns:
+            return 1.0
+        low, high = max(self._start_ns - at_ns, 0) / NS_PER_S, (self._end_ns - at_ns) / NS_PER_S
+        expected_s = 0.0
+        for at in self._stretches(at_ns):
+            expected_s += at.decay * max(min(at.end_s, high) - max(at.start_s, low), 0.0)
+        self._law = at_ns, self._law_at(at_ns)
+        return float(self._law[1].mean_s) / expected_s
+
+    def _law_at(self, time_ns: int) -> LogMixture:
+        if self._chain.path is None:
+            what = "this model expects one path and knows nothing of how sure it is"
+            raise refused("value.model", what, "choose anchored, damped or ar1 for quantiles")
+        from bot.model.random_clock import second_order, with_pool_luck
+
+        elapsed_s = (time_ns - self._chain.epoch_start_ns) / NS_PER_S
+        from_s = max(self._start_ns - time_ns, 0) / NS_PER_S
+        law = second_order(self._chain.path, (self._end_ns - time_ns) / NS_PER_S, elapsed_s, from_s)
+        payout = self._contract.payout
+        if payout.basis != PRO_RATA:
+            return law
+        share = (1.0 - payout.fee_ppm / PPM) * self._contract.hash_rate_hs / payout.pool_hs  # of a block, per contract
+        return with_pool_luck(law, float(law.mean_s) * self._share_per_s / share)
+
     # How the line is found
 
     def _begin_epoch(self) -> None:
@@ -190,6 +280,7 @@ class FairValue:
         )
         self._parts: list[tuple[float, float, float, int]] = []
         self._edges: list[_Edge] = []
+        self._law, self._clock = None, self._random_clock()
         self._from_ns, self._until_ns = chain.known_ns, -INT64_MAX  # no time lies between: the next call finds it
         self._reprice()
 
@@ -250,8 +341,8 @@ class FairValue:
     def _stretches(self, time_ns: int) -> Sequence[Stretch]:
         elapsed_s = (time_ns - self._chain.epoch_start_ns) / NS_PER_S
         horizon_s = (self._end_ns - time_ns) / NS_PER_S
-        path = []
-        for stretch in stretches(elapsed_s, repeat(self._chain.step), self._chain.height):
+        path, steps = [], self._chain.steps
+        for stretch in stretches(elapsed_s, joined(steps, repeat(steps[-1])), self._chain.height):
             path.append(stretch)
             if stretch.end_s >= horizon_s:
                 break
@@ -275,8 +366,9 @@ class FairValue:
             value += decay * (subsidy + fees) * (to_s - from_s)
         for edge in self._edges:
             slope += edge.sign * edge.decay * (edge.subsidy_sat + fees)
-        self._value_sat = self._share_per_s * value
-        self._slope_sat_ns = self._share_per_s * slope / NS_PER_S
+        share = self._share_per_s * self._clock
+        self._value_sat = share * value
+        self._slope_sat_ns = share * slope / NS_PER_S
         self._at_rate.clear()
 
     def _price_at(self, rate_per_day: float) -> tuple[float, float, float]:
@@ -297,7 +389,7 @@ class FairValue:
                 payout = edge.decay * (edge.subsidy_sat + self._fees_sat)
                 edges += edge.sign * payout * exp_or_inf(-rate_s * edge.delay_s)
             kept = 0.0 if self._moves else value
-            share = self._share_per_s
+            share = self._share_per_s * self._clock
             line = (share * value, share * (kept - edges / rate_s), -rate_s / NS_PER_S)
         self._at_rate[rate_per_day] = line
         return line

@@ -1,5 +1,7 @@
 """Growth of difficulty expected from past retargets only: `flat`, `trailing(n)`, `ewma(n)`, chosen by name.
 
+Models that forecast a path and its uncertainty (`anchored`, `damped`, `ar1`) are found by name here too.
+
 Why the logarithms go through `decimal`: a C library's log and exp may differ in the last bit from one machine to
 the next, and a fair value one bit apart may one day turn a decision. `decimal` rounds ln and exp correctly (to 40
 digits here, then once to the nearest float), and IEEE + - * / and math.fsum are correctly rounded everywhere. So
@@ -21,6 +23,8 @@ from bot.model.domain import checked, refused
 from bot.model.schedule import EPOCH_S, LN4, Step
 
 _EXACT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
+PATH_NAMES: Final = ("anchored", "damped", "ar1")
+"""Models that forecast a whole path and its uncertainty; see `path_growth`."""
 _NAME: Final = re.compile(r"(flat)|(trailing|ewma)\(([1-9][0-9]{0,3})\)")
 _MOST_RETARGETS: Final = 1_000
 
@@ -127,17 +131,22 @@ class Ewma:
 
 
 def growth_model(name: str, where: str = "growth") -> GrowthModel:
-    """Return the growth model called `name`: `flat`, `trailing(n)` or `ewma(n)`, n in 1..1000 retargets.
+    """Return the growth model called `name`: `flat`, `trailing(n)` or `ewma(n)`, n in 1..1000, or a path model.
 
     Raises ConfigError at `where` (as in `config.yaml:14: fair_value.growth`) for any other name.
 
     >>> growth_model("trailing(6)").name
     'trailing(6)'
     """
+    if name in PATH_NAMES:
+        from bot.model.path_growth import PATH_MODELS  # numpy costs a tenth of a second: only where it is used
+
+        return PATH_MODELS[name]
     match = _NAME.fullmatch(name)
     if match is None or (match[3] and int(match[3]) > _MOST_RETARGETS):
         what = f"{name!r} is not a growth model"
         remedy = f"choose flat, trailing(n) or ewma(n), n from 1 to {_MOST_RETARGETS} retargets of about 14 days"
+        remedy += f", or {', '.join(PATH_NAMES)}"
         raise ConfigError([Problem(where, what, remedy)])
     if match[1]:
         return Flat()

@@ -8,28 +8,38 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, HALVING_BLOCKS, difficulty_float, subsidy_sat, target_from_bits
 from bot.core.events import Block
 from bot.core.units import NS_PER_S
 from bot.errors import ChainError, Problem
 from bot.model.domain import refused
-from bot.model.growth import GrowthModel, forecast, log_ratio, reproducible_step
+from bot.model.growth import PATH_NAMES, GrowthModel, forecast, log_ratio, reproducible_step
+from bot.model.schedule import Step
+
+if TYPE_CHECKING:
+    from bot.model.path_growth import PathGrowth
+    from bot.model.paths import PathForecast
 
 GENESIS_TIME_S: Final = 1_231_006_505
 """Header time of block 0: epochs that begin with it count heights from 0."""
 FEE_BLOCKS: Final = 144
 """Blocks over which fees are averaged, as FPPS pools and the Luxor index do."""
+SHARPEN_BLOCKS: Final = 144
+"""How often, in blocks, a path model looks at the pace of the present epoch: about once a day."""
 
 
 class ChainKnowledge:
     """The present epoch and what it lets one expect.
 
     `epoch_start_ns` is the header time of its first block, `target` its proof-of-work target, `growth` the
-    expected ln(D_next/D) of each coming retarget, `step` the epoch length and decay that follow from it, `known_ns`
-    the time of the latest event in it.
+    expected ln(D_next/D) of the coming retarget, `steps` the lengths and decays of the coming epochs (the last one goes
+    on), `path` the forecast behind them if the model makes one, `known_ns` the time of the latest event in it,
+    `sharpened_ns` the time of the one from which the path was last forecast.
     """
+
+    path: PathForecast | None = None
 
     def __init__(
         self, past_epochs: Sequence[tuple[int, int]], growth: GrowthModel, first_height: int | None = None
@@ -65,11 +75,40 @@ class ChainKnowledge:
         self.epoch_start_ns = start_s * NS_PER_S
         self.target = target
         self.difficulty = difficulty_float(target)
-        self.growth = forecast(self._growth_model, tuple(self._log_ratios))
-        self.step = reproducible_step(self.growth)
+        self.sharpened_ns = self.epoch_start_ns
+        known = tuple(self._log_ratios)
+        model = path_model(self._growth_model)
+        if model is None:
+            self.growth = forecast(self._growth_model, known)
+            self.steps: tuple[Step, ...] = (reproducible_step(self.growth),)
+        else:
+            self._at_retarget = model.forecast(known)
+            self._take(self._at_retarget)
+
+    def _take(self, path: PathForecast) -> None:
+        """Expect the payouts that `path` expects."""
+        from bot.model.path_growth import expected_steps, first_growth
+
+        self.path, self.steps, self.growth = path, expected_steps(path), first_growth(path)
+
+    def _sharpen(self, height: int, time_ns: int) -> bool:
+        """Learn from the pace of the present epoch; return whether that changed the path."""
+        gaps = height % BLOCKS_PER_EPOCH
+        if self.path is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
+            return False
+        from bot.model.paths import with_blocks_seen
+
+        self._take(with_blocks_seen(self._at_retarget, gaps, (time_ns - self.epoch_start_ns) / NS_PER_S))
+        self.sharpened_ns = time_ns
+        return True
+
+    @property
+    def step(self) -> Step:
+        """The present epoch: its expected length and the decay when it ends."""
+        return self.steps[0]
 
     def learn(self, block: Block) -> bool:
-        """Take in `block`; return True when it changes the expected path: a new epoch, or a halving passed.
+        """Take in `block`; return True when it changes the expected path: a new epoch, a halving, a pace.
 
         Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
         with another difficulty than its epoch has.
@@ -89,7 +128,8 @@ class ChainKnowledge:
             self._fees_sum_sat -= self._fees[0]
         self._fees.append(block.fees_sat)
         self._fees_sum_sat += block.fees_sat
-        return begins or halved
+        sharper = not begins and self._sharpen(block.height, self.known_ns)
+        return begins or halved or sharper
 
     def _begins_epoch(self, block: Block) -> bool:
         first = block.height % BLOCKS_PER_EPOCH == 0
@@ -142,6 +182,15 @@ class ChainKnowledge:
         if blocks >= BLOCKS_PER_EPOCH:
             return None
         return self.epoch_start_ns + round(self.step.length_s * (blocks / BLOCKS_PER_EPOCH) * NS_PER_S)
+
+
+def path_model(model: GrowthModel) -> PathGrowth | None:
+    """Return `model` if it forecasts paths, else None."""
+    if model.name not in PATH_NAMES:
+        return None
+    from bot.model.path_growth import PATH_MODELS
+
+    return PATH_MODELS[model.name]
 
 
 def _era_after(height: int) -> int:

@@ -25,9 +25,13 @@ def test_every_number_of_the_page_is_what_the_code_says() -> None:
         ("deterministic", 5),
         ("domain", 2),
         ("growth", 2),
+        ("paths", 3),
         ("payout", 5),
         ("quadrature", 1),
+        ("reproducible", 2),
         ("root", 1),
+        ("scores", 3),
+        ("uncertain_payout", 3),
     ],
 )
 def test_examples_in_docstrings(module: str, examples: int) -> None:
