@@ -58,7 +58,7 @@ def backtest(options: Namespace) -> Outcome:
 
         _progress("writing the report")
         directory = options.out or Path("runs") / run_id(run.settings.contract.id, reproduce)
-        files = report_files(run, options.config, results, attributions, metrics, reproduce)
+        files = report_files(run, results, attributions, metrics, reproduce)
         write_run(
             directory,
             results,

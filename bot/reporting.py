@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from backtests.attribution import Attribution
 from backtests.metrics import Metrics
@@ -19,7 +18,6 @@ from bot.run import Run
 
 def report_files(
     run: Run,
-    config_path: Path,
     results: list[RunResult],
     attributions: list[Attribution],
     metrics: list[Metrics],
@@ -44,8 +42,7 @@ def report_files(
     return {
         # A file name that is not UTF-8 cannot be written as it is.
         "report.html": page.encode("utf-8", "backslashreplace"),
-        "config.yaml": config_path.read_bytes(),
-        "contract.yaml": settings.config.contract.read_bytes(),
+        **run.documents,
     }
 
 

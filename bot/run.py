@@ -39,6 +39,8 @@ class Run:
     history: History
     engine: str
     plans: tuple[Plan, ...]
+    documents: dict[str, bytes]
+    """The configuration and the contract as they were when the run was made ready."""
     notes: tuple[str, ...] = ()
     """What a reader of its results must know: how much of the run its history leaves out."""
 
@@ -59,8 +61,8 @@ class Run:
             "command": f"fairhash backtest {config_path.name} --engine {self.engine}",
             "fairhash": __version__,
             "engine": self.engine,
-            "config sha256": sha256(config_path),
-            "contract sha256": sha256(self.settings.config.contract),
+            "config sha256": sha256(self.documents["config.yaml"]),
+            "contract sha256": sha256(self.documents["contract.yaml"]),
             **sources,
             **luck,
             **{f"strategy {plan.strategy.name} sha256": code_sha256(plan.strategy.decide) for plan in self.plans},
@@ -68,16 +70,16 @@ class Run:
         }
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal text."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` as hexadecimal text."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def code_sha256(decide: Any) -> str:
     """Return the SHA-256 of the file that a strategy's function was read from, or why there is none."""
     module = sys.modules.get(getattr(decide, "__module__", ""))
     path = Path(getattr(module, "__file__", None) or "")
-    return sha256(path) if path.is_file() else "not known: its code is in no file"
+    return sha256(path.read_bytes()) if path.is_file() else "not known: its code is in no file"
 
 
 def run_id(contract_id: str, reproduce: dict[str, str]) -> str:
@@ -97,6 +99,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     Raises ConfigError, HistoryError or ChainError with every problem of the first kind of input that has any.
     """
     settings = load_settings(path, params_type)
+    documents = {"config.yaml": path.read_bytes(), "contract.yaml": settings.config.contract.read_bytes()}
     contract, config = settings.contract, settings.config
     history = load_history(config.history.market, config.history.swap_rates, contract)
     _check_prices(history, settings.max_price_sat)
@@ -128,7 +131,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
     chosen = engine or config.run.engine
-    return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), notes)
+    return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), documents, notes)
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:

@@ -13,15 +13,16 @@ from typing import Any, Final, NamedTuple, Protocol
 from bot.core.contract import Contract
 from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
 from bot.core.exchange import Exchange
-from bot.core.invariants import check
+from bot.core.invariants import check, check_margin
 from bot.core.margin import standing
 from bot.core.order import Deposit
 from bot.core.state import MarketRules
-from bot.core.units import PPM, ceil_div, sat_from_float_half_even
-from bot.errors import StrategyError
+from bot.core.units import NS_PER_S, PPM, ceil_div, sat_from_float_half_even
+from bot.errors import StrategyError, cause
+from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
 from bot.trader import RiskLimits, Trader
-from strategies.view import NEVER, Target, View, Wake
+from strategies.view import NEVER, Target, View, Wake, target_fault
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
@@ -132,7 +133,7 @@ class Session:
         self._last_market_ns = quote.time_ns
         self.view.see_quote(quote.bid_sat, quote.bid_size_lots, quote.ask_sat, quote.ask_size_lots)
         if self.settings.debug:
-            self.check()
+            self.check(marked=True)
 
     def on_bar_open(self, bar: Bar) -> None:
         """Take in a bar's open; market orders placed before it are matched."""
@@ -140,7 +141,7 @@ class Session:
             self._tell_gap(bar.time_ns)
         self.exchange.on_bar_open(bar)
         if self.settings.debug:
-            self.check()
+            self.check(marked=True)
 
     def on_bar_close(self, bar: Bar) -> None:
         """Take in a closed bar; resting limit orders are matched."""
@@ -148,11 +149,11 @@ class Session:
         self._last_market_ns = bar.close_ns
         self.view.see_bar(bar.volume_lots)
         if self.settings.debug:
-            self.check()
+            self.check(marked=True)
 
     def _tell_gap(self, time_ns: int) -> None:
         if self._last_market_ns:
-            gap_s = (time_ns - self._last_market_ns) // 10**9
+            gap_s = (time_ns - self._last_market_ns) // NS_PER_S  # rounded down
             self.exchange.reach(time_ns, 0)
             self.state.notify(self.user, "gap", f"no market data for {gap_s} s; nothing was filled meanwhile")
 
@@ -212,9 +213,11 @@ class Session:
         low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         for index in range(at, len(bars)):
-            time_ns, close_ns, _, _, _, price_sat, volume_lots = bars[index]
+            time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
                 break
+            if worth.owed is not None and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
+                break  # the open may call or liquidate; across a pause, what was earned in it must be counted first
             if close_ns >= world.next_ns:
                 rate_ns = world.rate_ns
                 world.up_to(close_ns)
@@ -266,26 +269,36 @@ class Session:
         view, strategy = self.view, self.strategy
         try:
             target = strategy.decide(view, strategy.params)
-        except Exception as error:
-            raise StrategyError(f"{self.user} at {view.time_ns} ns: {type(error).__name__}: {error}") from error
-        if type(target) is not Target or type(target.position_lots) is not int:
-            raise StrategyError(f"{self.user} at {view.time_ns} ns: answered {target!r}, not a Target with whole lots")
+        except (Exception, SystemExit, GeneratorExit) as error:  # ending the program would look like success
+            raise StrategyError(f"{self._at()}: {cause(error)}") from error
+        fault = "not a Target" if type(target) is not Target else target_fault(target, self.settings.contract)
+        if fault:
+            raise StrategyError(f"{self._at()}: answered {target!r}: {fault}")
         if self.settings.debug:
             self._check_decision(target)
         self._last = _Decided(target, self._situation()) if target.wake is not None else None
         return target
 
+    def _at(self) -> str:
+        return f"{self.user} at {iso_utc(self.view.time_ns)}"
+
     def _observe(self) -> None:
         view = self.view
-        low, high = self.strategy.band(view, self.strategy.params) if self.strategy.band else (0.0, 0.0)
-        fair, low_sat, high_sat = map(sat_from_float_half_even, (view.fair_value_sat, low, high))
+        try:
+            low, high = self.strategy.band(view, self.strategy.params) if self.strategy.band else (0.0, 0.0)
+            low_sat, high_sat = sat_from_float_half_even(low), sat_from_float_half_even(high)
+        except (Exception, SystemExit, GeneratorExit) as error:
+            raise StrategyError(f"{self._at()}: its band: {cause(error)}") from error
+        fair = sat_from_float_half_even(view.fair_value_sat)
         self.observations.append((view.time_ns, fair, low_sat, high_sat))
 
     # Debug mode ---------------------------------------------------------------------------------------------
 
-    def check(self) -> None:
-        """Check every invariant; raises InvariantError."""
+    def check(self, marked: bool = False) -> None:
+        """Check every invariant, right after a mark the margins too; raises InvariantError."""
         check(self.state, self._checked_moves, every_order=False)
+        if marked and not self.state.expired:
+            check_margin(self.state)
         self._checked_moves = len(self.state.ledger.moves)
 
     def _check_decision(self, target: Target) -> None:
@@ -293,16 +306,16 @@ class Session:
         view = self.view
         again = self.strategy.decide(view, self.strategy.params)
         if again != target:
-            raise StrategyError(f"{self.user} at {view.time_ns} ns: answered {target} and then {again} to one view")
+            raise StrategyError(f"{self._at()}: answered {target} and then {again} to one view")
         situation = self._situation()
         last = self._last
         if last is not None and last.is_asleep(view, situation) and target[:-1] != last.target[:-1]:
             moved = f"moved from {last.target} to {target}"
-            raise StrategyError(f"{self.user} at {view.time_ns} ns: asleep until {last.target.wake}, {moved}")
+            raise StrategyError(f"{self._at()}: asleep until {last.target.wake}, {moved}")
 
     def _situation(self) -> tuple[object, ...]:
         state = self.state
-        return (state.changes, tuple(state.market_rate_ppb_day), state.initial_ppm, self.trader.halted)
+        return (state.changes, state.conditions, self.trader.halted)
 
     # The end ------------------------------------------------------------------------------------------------
 

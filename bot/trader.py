@@ -163,7 +163,7 @@ class Trader:
 
     def _worst_price(self, view: View, target: Target, buys: bool) -> int:
         price = target.limit_price_sat or (view.ask_sat if buys else view.price_sat)
-        return price * (PPM + SLACK_PPM) // PPM
+        return price * (PPM + SLACK_PPM) // PPM  # rounded down
 
     def _fund_purchase(self, view: View, target: Target, size_lots: int) -> int:
         """Bring the bitcoin for an outright purchase into the exchange wallet; return the lots it can pay."""
@@ -171,10 +171,10 @@ class Trader:
         price = self._worst_price(view, target, buys=True)
         here = state.free(account, EXCHANGE, BTC)
         elsewhere = free_margin_sat(state, account, state.time_ns)
-        per_lot = notional_sat(1, price, contract.lots_per_contract)
-        per_lot += fee_sat(per_lot, contract.taker_fee_ppm)
-        lots = min(size_lots, max(here + elsewhere, 0) // per_lot)
-        missing = lots * per_lot - here
+        cash, per_contract = max(here + elsewhere, 0), contract.lots_per_contract
+        lots = min(size_lots, cash * per_contract * PPM // (price * (PPM + contract.taker_fee_ppm)))  # rounded down
+        amount = notional_sat(lots, price, per_contract)
+        missing = amount + fee_sat(amount, contract.taker_fee_ppm) - here
         if missing > 0 and not self._send(
             Transfer(state.time_ns, account.name, TRADING, EXCHANGE, BTC, min(missing, elsewhere))
         ):
@@ -197,14 +197,14 @@ class Trader:
         funded = fundable(state, account.name, asset)
         price = self._worst_price(view, target, buys=size_lots > 0)
         if asset == BTC:
-            funded = funded * contract.lots_per_contract // price
+            funded = funded * contract.lots_per_contract // price  # rounded down
         free = state.free(account, EXCHANGE, BTC)
         if funded == 0:
             return 0
         if free > 0:
             self._send(Transfer(state.time_ns, account.name, EXCHANGE, TRADING, BTC, free))
         equity = max(margin_equity_sat(state, account, state.time_ns), 0)
-        most = equity * PPM * contract.lots_per_contract // (max(state.initial_ppm, 1) * price)
+        most = equity * PPM * contract.lots_per_contract // (max(state.initial_ppm, 1) * price)  # rounded down
         room = most - abs(account.margin_lots(state.ledger))
         lots = max(min(abs(size_lots), funded, room), 0)
         return lots if size_lots > 0 else -lots

@@ -51,6 +51,29 @@ class Target(NamedTuple):
     wake: Wake | None = None
 
 
+def target_fault(target: Target, contract: Contract) -> str:
+    """Return what is wrong with a target, with value, bound and remedy; empty if nothing is."""
+    whole = (target.position_lots, target.limit_price_sat, target.lend_lots, target.lend_rate_ppb_day)
+    if any(type(value) is not int for value in whole):
+        return "lots, price and rate must be whole numbers (int); round them, as View.lots_for does"
+    if target.limit_price_sat < 0 or target.limit_price_sat % contract.tick_sat:
+        return f"limit_price_sat {target.limit_price_sat} is negative or off the tick of {contract.tick_sat} sat"
+    if target.lend_lots < 0 or target.lend_rate_ppb_day < 0:
+        return "lend_lots and lend_rate_ppb_day must be 0 or more"
+    if type(target.financed) is not bool:
+        return f"financed {target.financed!r} is not True or False"
+    return "" if target.wake is None else _wake_fault(target.wake)
+
+
+def _wake_fault(wake: object) -> str:
+    if type(wake) is not Wake or type(wake.at_ns) is not int:
+        return f"wake {wake!r} is not a Wake with at_ns in whole nanoseconds"
+    edges = (wake.low_edge, wake.high_edge)
+    if any(type(edge) not in (int, float) or edge != edge for edge in edges):
+        return f"the edges of {wake!r} are not numbers"
+    return ""
+
+
 class View:
     """Everything a strategy may know at one market event, and nothing later. Valid during the call only.
 

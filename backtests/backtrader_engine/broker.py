@@ -232,14 +232,14 @@ class CoreBroker(bt.BrokerBase):  # type: ignore[misc]
             self._enter(self._new_order(self._owner, command.size_lots, command.price_sat), answer)
         return answer
 
-    def _new_order(self, owner: Any, lots: int, limit_sat: int, tradeid: int = 0, info: Any = None) -> Any:
+    def _new_order(self, owner: Any, lots: int, limit_sat: int, tradeid: int = 0, notes: Any = None) -> Any:
         kind = bt.BuyOrder if lots > 0 else bt.SellOrder
         exectype = bt.Order.Limit if limit_sat else bt.Order.Market
         order = kind(
             owner=owner, data=self.data, size=abs(lots), price=limit_sat or None, exectype=exectype, tradeid=tradeid
         )
         order.addcomminfo(self.comminfo[None])
-        order.addinfo(**(info or {}))
+        order.addinfo(**(notes or {}))
         return order
 
     def _enter(self, order: Any, answer: int | Rejection) -> None:
@@ -282,7 +282,7 @@ class CoreBroker(bt.BrokerBase):  # type: ignore[misc]
 
     def _venue_order(self, core: Order) -> Any:
         """Return backtrader's order for one that the venue placed itself: a liquidation, or a cover."""
-        order = self._new_order(self._owner, core.size_lots, 0, info={"forced": True})
+        order = self._new_order(self._owner, core.size_lots, 0, notes={"forced": True})
         self._enter(order, core.id)
         return order
 
@@ -315,7 +315,7 @@ class CoreBroker(bt.BrokerBase):  # type: ignore[misc]
         if lots == 0:
             return
         state = self.session.state
-        order = self._new_order(self._owner, -lots, 0, info={"expiry": True})
+        order = self._new_order(self._owner, -lots, 0, notes={"expiry": True})
         self._enter(order, 0)
         del self._orders[0]
         self._execute(order, Fill(state.time_ns, 0, self.session.user, EXCHANGE, -lots, 0, 0, 0, maker=False))

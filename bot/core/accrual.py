@@ -42,8 +42,9 @@ def block_income_sat(contract: Contract, block: Block) -> int:
 
     PPS: hashes x reward / (difficulty x hashes per difficulty), hashes = tranche hash rate x seconds since the block
     before. With difficulty = DIFFICULTY_1_TARGET / target this is exact rational arithmetic. FPPS adds fees to the
-    subsidy. Pro rata: reward x tranche / pool if the pool found the block, which it does with the
-    probability of its expected number of blocks in the interval. Source: FACTS (97 % PPS, 2^32 hashes a difficulty).
+    subsidy. Pro rata: reward x tranche / pool for each block that the pool found. It expects hashes / hashes per
+    block of them in the interval: the whole part is found for certain, one more with the rest as its probability, so
+    that luck does not move the mean. Source: FACTS (97 % PPS, 2^32 hashes a difficulty).
     """
     seconds = accrual_seconds(contract, block)
     if seconds == 0:
@@ -55,9 +56,9 @@ def block_income_sat(contract: Contract, block: Block) -> int:
     tranche_hs = contract.hash_rate_hs * contract.tranche_lots
     if payout.basis == PRO_RATA:
         pool_hs = payout.pool_hs
-        if not is_found(payout.luck_seed, block.height, pool_hs * seconds * block.target, hashes_per_block_x_target):
-            return 0
-        return floor_div(reward_sat * tranche_hs, pool_hs * contract.lots_per_contract)
+        whole, rest = divmod(pool_hs * seconds * block.target, hashes_per_block_x_target)
+        found = whole + is_found(payout.luck_seed, block.height, rest, hashes_per_block_x_target)
+        return floor_div(found * reward_sat * tranche_hs, pool_hs * contract.lots_per_contract)
     return floor_div(
         tranche_hs * seconds * reward_sat * block.target,
         contract.lots_per_contract * hashes_per_block_x_target,

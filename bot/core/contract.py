@@ -86,18 +86,18 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The largest amounts for which every product of the rules stays inside a signed 64-bit integer."""
+    """The largest price and notional, in satoshi, for which fixed-width notionals and interest rates stay exact."""
 
     max_price_sat: int
     max_notional_sat: int
 
 
 def int64_bounds(contract: Contract) -> Bounds:
-    """Return the bounds up to which fixed-width arithmetic is exact for `contract`.
+    """Return the bounds up to which these products stay inside a signed 64-bit integer.
 
-    The two widest products are 2 x tranche x price (notional, before its division) and
-    notional x highest rate (interest per second in units of 1/(10^9 x 86400) satoshi).
-    Beyond them only Python's unbounded integers may be used.
+    2 x tranche x price (a notional before its division, which rounds half up), and notional x highest rate (interest
+    per second in units of 1/(10^9 x 86400) satoshi). Interest over a day and the income of a block are wider: they
+    need Python's unbounded integers, or an engine must split them.
 
     >>> from bot.core.units import INT64_MAX; INT64_MAX // (2 * 10_000)
     461168601842738

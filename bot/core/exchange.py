@@ -175,7 +175,7 @@ class Exchange:
             self.check_margins()
 
     def on_bar_open(self, bar: Bar) -> None:
-        """Move the mark to the bar's open and match what was waiting."""
+        """Move the mark to the bar's open, check margins, match what was waiting."""
         self.reach(bar.time_ns, RANK_OPEN)
         state = self.state
         if state.expired:
@@ -183,6 +183,7 @@ class Exchange:
         state.event += 1
         state.bid_sat = state.ask_sat = 0
         state.mark_sat = bar.open_sat
+        self.check_margins()
         if state.live:
             matching.match_open(state, bar)
             self.check_margins()
@@ -254,6 +255,7 @@ class Exchange:
                 state.contract_is_collateral = collateral.contract_counts
         while self._steps and self._steps[0] <= time_ns:
             self._steps.pop(0)
+        state.conditions += 1
 
     def _pay_and_renew(self, time_ns: int) -> None:
         """Pay the day's interest and dividends at 00:00 UTC, and end the loans whose term is over."""

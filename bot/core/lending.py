@@ -41,15 +41,16 @@ def drop_offer(state: State, offer: Offer) -> None:
         state.accounts[offer.lender].offered[offer.asset] -= offer.remaining
 
 
-def usable(state: State, borrower: str, asset: int, replaced: int = 0) -> list[tuple[Offer, int]]:
+def usable(state: State, borrower: str, asset: int, replaced: int = 0, coming_back: int = 0) -> list[tuple[Offer, int]]:
     """Return the offers that `borrower` can draw on now, cheapest first, each with what it gives.
 
     Nothing of his own, nothing above the venue's rate limit, no contract that the market does not own, and in all
-    no more contracts than the tranche has (`replaced` lots of loans are about to be paid back).
+    no more contracts than the tranche has. `replaced` lots of loans are about to be paid back, `coming_back` of them to
+    the market.
     """
     limit = state.contract.lending.max_rate_ppb_day
     room = state.contract.tranche_lots - state.lent_lots + replaced
-    held = market_lots(state)
+    held = market_lots(state) + coming_back
     found: list[tuple[Offer, int]] = []
     for offer in state.offers[asset]:
         if offer.lender == borrower or offer.rate_ppb_day > limit:
@@ -88,14 +89,14 @@ def fundable(state: State, borrower: str, asset: int) -> int:
     return sum(amount for _, amount in usable(state, borrower, asset))
 
 
-def borrow(state: State, borrower: Account, asset: int, amount: int, replaced: int = 0) -> int:
+def borrow(state: State, borrower: Account, asset: int, amount: int, replaced: int = 0, coming_back: int = 0) -> int:
     """Draw up to `amount` on the cheapest offers, one loan an offer, and return what was had.
 
     The asset moves into the borrower's position purse (the market's: its exchange purse); against it stand his
     `owed` and the lender's `lent` purse.
     """
     wanted = amount
-    for offer, most in usable(state, borrower.name, asset, replaced):
+    for offer, most in usable(state, borrower.name, asset, replaced, coming_back):
         if wanted == 0:
             break
         take = min(most, wanted)
@@ -206,7 +207,7 @@ def refinance(state: State, loan: Loan) -> int:
         repay_loan(state, loan, loan.amount)
         return 0
     due = loan.amount
-    had = borrow(state, borrower, loan.asset, due, replaced=due)
+    had = borrow(state, borrower, loan.asset, due, replaced=due, coming_back=due if loan.lender == MARKET else 0)
     if had:
         repay_loan(state, loan, had)
     return due - had
@@ -217,6 +218,7 @@ def on_swap_rate(state: State, row: SwapRate) -> None:
     asset = row.asset
     for offer in [offer for offer in state.offers[asset] if offer.lender == MARKET]:
         drop_offer(state, offer)
+    state.conditions += 1
     state.market_rate_ppb_day[asset] = row.rate_ppb_day
     lend_to_market(state, asset)
     if row.available > 0:

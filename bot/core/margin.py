@@ -3,7 +3,7 @@
 Worth is asked for at every mark, so what stands still between two changes is summed once (`Standing`): the cost of a
 mark does not depend on how many loans there are. Interest since the last payments is summed exactly over all loans,
 then rounded down once; the fraction of a satoshi that each loan keeps from its last payment is left out, so that equity
-is what the balances say once everything is posted.
+is, to within a satoshi a loan, what the balances say once everything is posted.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.contract import CollateralStep, MarginStep
-from bot.core.events import BTC, CONTRACT, Bar
+from bot.core.accrual import block_income_sat
+from bot.core.contract import CollateralStep, MarginStep, Payout
+from bot.core.events import BTC, CONTRACT, Bar, Block
 from bot.core.exchange import Exchange
 from bot.core.order import Deposit, PlaceOffer, PlaceOrder, Rejection, Transfer, Withdraw
 from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
@@ -486,3 +487,42 @@ def test_below_initial_margin_nothing_is_given_to_a_friend() -> None:
     at_market = scene.order("eve", 0, close=True)
     scene.at(hour=4).quote(175_000_000, 175_000_000)
     assert scene.find(at_market).status == "filled"
+
+
+def test_a_large_pools_luck_does_not_move_its_mean() -> None:
+    """A pool of this size expects more than one block in a long interval; the surplus was dropped once."""
+    lucky = terms(payout=Payout("pro_rata", 0, exact_hashes=True, pool_hs=10**15, luck_seed=3))
+    target = (1 << 256) // (10**15 * 1200)  # the pool expects a block in 1,200 s
+    blocks = [
+        Block(START_NS + (n + 1) * NS_PER_S, n, 0, 300 * (1 + n % 12), 0, target, 25 * SAT_PER_BTC, 0)
+        for n in range(4_000)
+    ]
+    paid = sum(block_income_sat(lucky, block) for block in blocks)
+    fair = dataclasses.replace(lucky, payout=Payout("pps", 0, exact_hashes=True, pool_hs=0, luck_seed=0))
+    assert 0.98 < paid / sum(block_income_sat(fair, block) for block in blocks) < 1.02
+
+
+def test_the_market_rolls_its_own_loan_though_its_contracts_are_out_on_it() -> None:
+    """What comes back at that instant can be lent again: nothing need be covered."""
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", 20 * COIN, "trading")
+    scene.deposit("bob", 200 * COIN)
+    scene.quote(COIN, COIN)
+    scene.order("ann", -400)
+    scene.order("bob", 9_800, wallet="exchange")
+    scene.at(hour=2).quote(COIN, COIN)
+    assert (scene.lots("ann"), scene.has("bob/exchange/TH1"), scene.has("market/exchange/TH1")) == (-400, 9_800, 200)
+    scene.at(day=3).reach()
+    assert scene.notices("ann") == []
+    assert sum(loan.amount for loan in scene.loans("ann")) == 400
+
+
+def test_an_open_that_liquidates_does_so_whether_or_not_somebody_has_an_order() -> None:
+    scene = Scene().at(hour=1).funded()
+    scene.deposit("ann", 5 * COIN, "trading")
+    scene.quote(COIN, COIN)
+    scene.order("ann", -1_000)
+    scene.at(hour=2).quote(COIN, COIN)
+    scene.at(hour=3)
+    scene.bar_open(Bar(scene.now, scene.now + 3600 * NS_PER_S, 2 * COIN, 2 * COIN, COIN, COIN, 1_000))
+    assert scene.notices("ann") == ["liquidation"]

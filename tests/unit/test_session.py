@@ -13,7 +13,7 @@ import pytest
 from backtests import reference
 from backtests.plan import Plan
 from backtests.result import RunResult
-from bot.core.events import Quote
+from bot.core.events import CONTRACT, Quote, SwapRate
 from bot.core.order import EXCHANGE, TRADING
 from bot.core.units import NS_PER_S
 from bot.errors import StrategyError
@@ -115,9 +115,24 @@ def test_owned_contracts_are_lent_and_brought_back_to_be_sold() -> None:
     assert result.marks[-1].position_lots == 0  # two days later, when the loan has ended
 
 
-@pytest.mark.parametrize("answer", [None, 100, Target(1.5), Target(True)])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        100,
+        Target(1.5),  # type: ignore[arg-type]
+        Target(True),
+        Target(100, limit_price_sat=-1),
+        Target(100, limit_price_sat=12_345),
+        Target(100, lend_lots=-1),
+        Target(100, lend_rate_ppb_day=-5),
+        Target(100, financed="no"),  # type: ignore[arg-type]
+        Target(100, wake=(0.0,)),  # type: ignore[arg-type]
+        Target(100, wake=Wake(float("nan"), 1.0)),
+    ],
+)
 def test_an_answer_that_is_no_target_is_named(answer: Any) -> None:
-    with pytest.raises(StrategyError, match=r"test at \d+ ns: answered"):
+    with pytest.raises(StrategyError, match=r"test at \S+: answered"):
         run(lambda view, _: answer, [1.0] * 2)
 
 
@@ -139,3 +154,20 @@ def test_a_strategy_that_moves_in_its_sleep_is_named_in_debug_mode() -> None:
 
     with pytest.raises(StrategyError, match="asleep until"):
         run(sleepwalker, [1.0] * 6, swap_rates=False)  # a new rate would be a reason to wake
+
+
+def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate() -> None:
+    """Otherwise who waits for contracts to borrow sleeps on when they come."""
+    seen: list[int] = []
+
+    def waits_for_lenders(view: View, _: object) -> Target:
+        seen.append(view.borrowable())
+        return Target(0, wake=Wake(-9.0, 9.0))
+
+    plan = plan_of_the_repository()
+    start = plan.settings.start_ns
+    rates = [SwapRate(start + hour * HOUR_NS, CONTRACT, 10**7, 100 * hour) for hour in range(6)]
+    quotes = [Quote(start + hour * HOUR_NS, tick(1.0), 100, tick(1.01), 100) for hour in range(6)]
+    history = replace(plan.history, quotes=quotes, rates=rates)
+    reference.run(replace(plan, strategy=Strategy("test", waits_for_lenders, None), history=history))
+    assert seen == [0, 100, 200, 300, 400, 500]

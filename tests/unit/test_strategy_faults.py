@@ -98,7 +98,7 @@ def test_a_strategy_cannot_end_the_program_as_if_it_had_succeeded(
 ) -> None:
     code = HEAD.replace("return Target(0)", "raise SystemExit(0)")
     exit_code, printed, error = run(tmp_path, monkeypatch, capsys, "exits", code)
-    assert exit_code == 7 and "exits: SystemExit: 0" in error and "exits.py:8" in error and not printed
+    assert exit_code == 7 and "exits" in error and "SystemExit: 0" in error and "exits.py:8" in error and not printed
 
 
 def test_what_a_strategy_prints_does_not_spoil_the_result(
@@ -115,7 +115,7 @@ def test_a_changed_strategy_is_another_run(
     document = json.loads(run(tmp_path, monkeypatch, capsys, "hashed", HEAD, "--json")[1])
     from bot.run import sha256
 
-    assert document["reproduce"]["strategy hashed sha256"] == sha256(tmp_path / "hashed.py")
+    assert document["reproduce"]["strategy hashed sha256"] == sha256((tmp_path / "hashed.py").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["__init__", "__x__"])
