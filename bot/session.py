@@ -212,6 +212,7 @@ class Session:
         target = self._sleeping_target() or AWAKE
         low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
+        value_sat = self.value.value_sat
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
@@ -238,7 +239,10 @@ class Session:
             if equity_sat > peak_sat:
                 self._peak_sat = peak_sat = equity_sat
                 floor_sat = self._floor_sat()
-            asleep = close_ns < asleep_until_ns and low_edge <= view.edge <= high_edge
+            asleep = False
+            if close_ns < asleep_until_ns:
+                fair = value_sat(close_ns)
+                asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
             if asleep and not observes:
                 continue
             view.equity_sat = equity_sat

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import MISSING, fields, is_dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +64,8 @@ def _find(use: str) -> Any:
         return importlib.import_module(f"strategies.{use}")
     module_name, _, attribute = use.partition(":")
     if not attribute:
+        from importlib.metadata import entry_points  # takes longer to import than the bundled strategies together
+
         for point in entry_points(group="fairhash.strategies"):
             if point.name == use:
                 return point.load()

@@ -53,16 +53,16 @@ class Target(NamedTuple):
 
 def target_fault(target: Target, contract: Contract) -> str:
     """Return what is wrong with a target, with value, bound and remedy; empty if nothing is."""
-    whole = (target.position_lots, target.limit_price_sat, target.lend_lots, target.lend_rate_ppb_day)
-    if any(type(value) is not int for value in whole):
+    lots, limit, financed, lent, rate, wake = target
+    if not (type(lots) is int and type(limit) is int and type(lent) is int and type(rate) is int):
         return "lots, price and rate must be whole numbers (int); round them, as View.lots_for does"
-    if target.limit_price_sat < 0 or target.limit_price_sat % contract.tick_sat:
-        return f"limit_price_sat {target.limit_price_sat} is negative or off the tick of {contract.tick_sat} sat"
-    if target.lend_lots < 0 or target.lend_rate_ppb_day < 0:
+    if limit and (limit < 0 or limit % contract.tick_sat):
+        return f"limit_price_sat {limit} is negative or off the tick of {contract.tick_sat} sat"
+    if lent < 0 or rate < 0:
         return "lend_lots and lend_rate_ppb_day must be 0 or more"
-    if type(target.financed) is not bool:
-        return f"financed {target.financed!r} is not True or False"
-    return "" if target.wake is None else _wake_fault(target.wake)
+    if type(financed) is not bool:
+        return f"financed {financed!r} is not True or False"
+    return "" if wake is None else _wake_fault(wake)
 
 
 def _wake_fault(wake: object) -> str:
