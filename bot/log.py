@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.core.events import Fill, Notice
-from bot.core.units import NS_PER_S
+from bot.history.fields import iso_utc
 
 
 def run_logger(**context: Any) -> Any:
@@ -30,14 +30,3 @@ def log_run(logger: Any, fills: Iterable[Fill], notices: Iterable[Notice]) -> No
     events += [(notice.time_ns, notice.kind, {"user": notice.user, "text": notice.text}) for notice in notices]
     for time_ns, kind, fields in sorted(events, key=lambda event: event[0]):
         logger.info(kind, time=iso_utc(time_ns), **{k: v for k, v in fields.items() if k != "time_ns"})
-
-
-def iso_utc(time_ns: int) -> str:
-    """Return `time_ns` as ISO 8601 in UTC, whole seconds, rounded down.
-
-    >>> iso_utc(1_410_739_200_000_000_000)
-    '2014-09-15T00:00:00Z'
-    """
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
