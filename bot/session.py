@@ -77,6 +77,7 @@ class Session:
         "_last",
         "_last_market_ns",
         "_peak_sat",
+        "_sound",
         "exchange",
         "marks",
         "observations",
@@ -106,6 +107,7 @@ class Session:
         self._peak_sat = settings.deposit_sat
         self._floor_ppm = PPM - settings.limits.max_drawdown_ppm
         self._last: _Decided | None = None
+        self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
 
@@ -196,14 +198,7 @@ class Session:
         he offers loans that the market could take at them.
         """
         state, view, account, trader = self.state, self.view, self._account, self.trader
-        if (
-            state.live
-            or state.expired
-            or account.called
-            or account.liquidating
-            or account.overdue
-            or self.settings.debug
-        ):
+        if self._is_eventful():
             return at
         stop_ns = min(world.rate_ns, state.due_ns) if any(account.offered) else state.due_ns
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
@@ -212,7 +207,7 @@ class Session:
         target = self._sleeping_target() or AWAKE
         low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
-        value_sat = self.value.value_sat
+        value_sat, mark_sat, untold = self.value.value_sat, state.mark_sat, 0
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
@@ -228,13 +223,12 @@ class Session:
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
             if equity_sat < floor_sat or (worth.owed is not None and not worth.is_safe(state, price_sat, close_ns)):
-                state.event += 1  # the open, which no order waited for
+                self._tell(before_ns, mark_sat, untold + 1)  # and the open, which no order waited for
+                untold = 0
                 self.on_bar_close(bars[index])
                 self.decide()
                 break
-            state.event += 2
-            before_ns = self._last_market_ns = state.time_ns = view.time_ns = close_ns
-            state.mark_sat, state.rank = price_sat, RANK_DATA
+            before_ns, mark_sat, untold = close_ns, price_sat, untold + 2
             add_mark(new_tuple(Mark, (close_ns, price_sat, worth.lots, equity_sat)))
             if equity_sat > peak_sat:
                 self._peak_sat = peak_sat = equity_sat
@@ -245,6 +239,8 @@ class Session:
                 asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
             if asleep and not observes:
                 continue
+            self._tell(close_ns, price_sat, untold)
+            untold = 0
             view.equity_sat = equity_sat
             view.see_bar(volume_lots)
             if not asleep:
@@ -255,7 +251,24 @@ class Session:
             if not trader.is_idle(target):
                 trader.follow(view, target)
                 break
+        if untold:
+            self._tell(before_ns, mark_sat, untold)
         return at
+
+    def _is_eventful(self) -> bool:
+        """Return whether more than the mark may move at the next bar, or every event must be checked."""
+        account = self._account
+        watched = account.called or account.liquidating or account.overdue
+        return watched or self.state.expired or bool(self.state.live) or self.settings.debug
+
+    def _tell(self, time_ns: int, mark_sat: int, events: int) -> None:
+        """Let the exchange and the view know of bars that were taken in: nobody asked for them one by one."""
+        state = self.state
+        state.event += events
+        state.mark_sat = mark_sat
+        self._last_market_ns = self.view.time_ns = time_ns
+        if state.time_ns <= time_ns:  # a block may have come since
+            state.time_ns, state.rank = time_ns, RANK_DATA
 
     def _sleeping_target(self) -> Target | None:
         """Return the last target if it stands until its wake, is reached, and the situation is still the same."""
@@ -275,9 +288,11 @@ class Session:
             target = strategy.decide(view, strategy.params)
         except (Exception, SystemExit, GeneratorExit) as error:  # ending the program would look like success
             raise StrategyError(f"{self._at()}: {cause(error)}") from error
-        fault = "not a Target" if type(target) is not Target else target_fault(target, self.settings.contract)
-        if fault:
-            raise StrategyError(f"{self._at()}: answered {target!r}: {fault}")
+        if type(target) is not Target or target != self._sound:
+            fault = "not a Target" if type(target) is not Target else target_fault(target, self.settings.contract)
+            if fault:
+                raise StrategyError(f"{self._at()}: answered {target!r}: {fault}")
+            self._sound = target
         if self.settings.debug:
             self._check_decision(target)
         self._last = _Decided(target, self._situation()) if target.wake is not None else None
