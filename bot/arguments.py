@@ -77,7 +77,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _config(parity, optional=True)
     check = _command(
-        commands, "check", "name every problem of a configuration and its files at once", "fairhash check config.yaml"
+        commands,
+        "check",
+        "name every problem of a configuration at once, then those of its history",
+        "fairhash check config.yaml",
     )
     _config(check, optional=True)
     explain = _command(
