@@ -1,0 +1,112 @@
+"""Commands on a configured run: backtest, parity, check, explain."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from bot.app.outcome import Outcome, columns, progress
+
+
+def backtest(options: Namespace) -> Outcome:
+    """Run every strategy, print the comparison, write the run's directory unless told not to."""
+    from backtests.attribution import attribute
+    from backtests.metrics import measure
+    from backtests.output import notice_lines, refuse_place, summary, summary_table, write_run
+    from bot.run import load_run, run_id, run_plan
+
+    if options.out is not None and not options.no_report:
+        refuse_place(options.out)  # not after the work is done
+    run = load_run(options.config, options.engine, options.debug, observe=not options.no_report)
+    results = []
+    for number, plan in enumerate(run.plans, 1):
+        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name} ({run.engine} engine)")
+        results.append(run_plan(plan, run.engine))
+        if options.log:
+            from bot.log import log_run, run_logger
+
+            logger = run_logger(strategy=plan.strategy.name, simulated_prices=run.simulated)
+            log_run(logger, results[-1].fills, results[-1].notices)
+    attributions = [attribute(result) for result in results]
+    metrics = [measure(result, split) for result, split in zip(results, attributions, strict=True)]
+    reproduce = run.reproduce(options.config)
+    document = summary(results, attributions, metrics, run.simulated, reproduce)
+    text = summary_table(attributions, metrics, run.simulated)
+    if "pool luck" in reproduce:
+        text += f"\nPool luck: {reproduce['pool luck']}."
+    text += "".join(f"\n{line}" for line in (*notice_lines(results), *(f"Note: {note}." for note in run.notes)))
+    if not options.no_report:
+        from bot.reporting import report_files
+
+        progress("writing the report")
+        directory = options.out or Path("runs") / run_id(run.settings.contract.id, reproduce)
+        files = report_files(run, results, attributions, metrics, reproduce)
+        write_run(
+            directory,
+            results,
+            attributions,
+            metrics,
+            simulated=run.simulated,
+            reproduce=reproduce,
+            files=files,
+            replace=options.out is None,
+        )
+        document = {**document, "directory": str(directory)}
+        text += f"\nreport: {directory / 'report.html'}"
+    return Outcome(text, document)
+
+
+def parity(options: Namespace) -> Outcome:
+    """Run every engine on every strategy and compare fills, postings and marks with ==."""
+    from backtests.parity import compare
+    from bot.run import load_run, run_plan
+
+    run = load_run(options.config)
+    engines = ("reference", "backtrader")
+    rows = []
+    for number, plan in enumerate(run.plans, 1):
+        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name}: {' and '.join(engines)}")
+        results = [run_plan(plan, engine) for engine in engines]
+        compare(results)
+        first = results[0]
+        rows.append(
+            {
+                "strategy": first.name,
+                "fills": len(first.fills),
+                "postings": len(first.postings),
+                "marks": len(first.marks),
+            }
+        )
+    lines = [f"{r['strategy']}: {r['fills']} fills, {r['postings']} postings, {r['marks']} marks equal" for r in rows]
+    return Outcome("\n".join(lines), {"engines": engines, "equal": True, "strategies": rows})
+
+
+def check(options: Namespace) -> Outcome:
+    """Read a configuration and everything it names; all problems are raised at once by kind of input."""
+    from bot.run import load_run
+
+    run = load_run(options.config)
+    names = [plan.strategy.name for plan in run.plans]
+    events = len(run.history.bars) + len(run.history.quotes)
+    notes = [note for source in run.history.sources for note in source.notes] + list(run.notes)
+    text = f"{options.config}: no problems\n{len(names)} strategies: {', '.join(names)}\n"
+    text += f"{events} {run.history.kind}, {len(run.history.rates)} swap rates, {len(run.plans[0].blocks)} blocks"
+    text += "\nSIMULATED PRICES" if run.simulated else ""
+    text += "".join(f"\nnote: {note}" for note in notes)
+    document = {"config": str(options.config), "problems": [], "strategies": names, "simulated_prices": run.simulated}
+    document["notes"] = notes
+    return Outcome(text, document)
+
+
+def explain(options: Namespace) -> Outcome:
+    """List every setting with value, unit, origin and meaning."""
+    from bot.config import explain_settings, load_settings
+    from bot.run import params_type
+
+    rows = explain_settings(load_settings(options.config, params_type))
+    return Outcome(columns([(r.path, f"{r.value} {r.unit}".rstrip(), r.origin, r.doc) for r in rows]), _rows(rows))
+
+
+def _rows(rows: list[Any]) -> dict[str, Any]:
+    return {"settings": [row._asdict() for row in rows]}
