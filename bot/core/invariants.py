@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.accrual import INDEX_BITS
+from bot.core.accrual import INDEX_BITS, pool_fee_sat, venue_cut_sat
 from bot.core.events import BTC, CONTRACT
-from bot.core.ledger import MARKET, Account
+from bot.core.ledger import MARKET, Account, Move
 from bot.core.lending import overdue_lots
 from bot.core.margin import margin_equity_sat, requirement_sat
 from bot.core.order import Order
@@ -55,6 +55,41 @@ def _check_moves(state: State, first_move: int) -> None:
     for move in moves:
         if type(move.amount) is not int or move.amount <= 0:
             _require(1, False, f"{move}")
+    _check_fees(state, [move for move in moves if move.kind == "block"])
+    _check_cuts(state, [move for move in moves if move.kind == "interest"])
+
+
+def _check_fees(state: State, moves: list[Move]) -> None:
+    """Invariant 5: of each block's income the pool keeps its fee, rounded down, and the holders get the rest."""
+    venue = state.venue
+    blocks: dict[int, dict[str, int]] = {}
+    for move in moves:
+        parts = blocks.setdefault(move.transaction, {venue.pool_fee: 0, venue.dividends: 0})
+        known = move.source == venue.pool and move.target in parts and not parts[move.target]
+        _require(5, known, f"a block does not make {move}")
+        parts[move.target] = move.amount
+    for parts in blocks.values():
+        income, fee = sum(parts.values()), parts[venue.pool_fee]
+        right = pool_fee_sat(income, state.contract.payout.fee_ppm)
+        _require(5, fee == right, f"the pool kept {fee} of {income} sat, {right} is right")
+
+
+def _check_cuts(state: State, moves: list[Move]) -> None:
+    """Invariant 6: of each payment of interest the venue has its share, rounded down, and the lender the rest."""
+    cut_name, ppm = state.venue.interest_cut, state.contract.lending.venue_cut_ppm
+    payments: list[list[int]] = []  # what the lender got and what the venue did
+    before: Move | None = None
+    for move in moves:
+        if move.target != cut_name:
+            payments.append([move.amount, 0])
+        elif before is not None and before[:2] + (before.source,) == move[:2] + (move.source,):
+            payments[-1][1] = move.amount
+        else:
+            payments.append([0, move.amount])
+        before = move if move.target != cut_name else None
+    for lender, cut in payments:
+        right = venue_cut_sat(lender + cut, ppm)
+        _require(6, cut == right, f"the venue took {cut} of {lender + cut} sat of interest, {right} is right")
 
 
 def _check_sums(state: State) -> None:
