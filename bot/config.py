@@ -18,7 +18,7 @@ from bot.config_settings import Config, name_of
 from bot.contract_file import ContractReading, read_contract
 from bot.contract_settings import ContractSettings
 from bot.core.contract import Contract, int64_bounds
-from bot.errors import ConfigError, FairhashError, cause
+from bot.errors import ConfigError, FairhashError, Problem, cause
 from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, where
 from bot.strict_yaml import read
 
@@ -62,29 +62,51 @@ class Settings:
         return self.contract_settings.trading.max_price_sat
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A configuration as read: `settings`, None if there are `problems`, and what of it can be read on all the same.
+
+    `files` holds the paths that the settings `history.market`, `history.swap_rates` and `chain` name, if they are
+    there to be read; `terms` the contract's document, None if it could not be found.
+    """
+
+    settings: Settings | None
+    problems: list[Problem]
+    terms: ContractReading | None
+    files: dict[str, Path]
+
+
 def load_settings(path: str | os.PathLike[str], resolve: Resolve) -> Settings:
     """Return the settings of the run that the configuration at `path` describes.
 
     `resolve` finds a strategy's Params class. Raises ConfigError with all problems of the configuration, of the
     contract that it names, and of the strategies' parameters, file by file and line by line.
     """
+    draft = draft_settings(path, resolve)
+    if draft.settings is None:
+        raise ConfigError(draft.problems)
+    return draft.settings
+
+
+def draft_settings(path: str | os.PathLike[str], resolve: Resolve) -> Draft:
+    """Return what could be read of the configuration at `path`, with the problems that `load_settings` would raise."""
     document = read(path)
     reading = Reading(problems=list(document.problems))
     if document.root is None:
-        raise ConfigError(reading.problems)
+        return Draft(settings=None, problems=reading.problems, terms=None, files={})
     config = reading.section(document.root, Config)
     contract_path = reading.values.get("contract")
     terms = None
     if contract_path is not None:
         terms = read_contract(contract_path, asked_at=reading.origins["contract"])
         reading.problems.extend(terms.problems)
-    _check_files(reading)
+    files = _readable_files(reading)
     strategies = _strategies(reading, resolve)
+    settings = None
     if config is not None and terms is not None and terms.contract is not None and terms.settings is not None:
         settings = _resolved(os.fspath(path), config, terms, terms.contract, terms.settings, reading, strategies)
-        if not reading.problems:
-            return settings
-    raise ConfigError(in_file_order(reading.problems))
+    problems = in_file_order(reading.problems)
+    return Draft(settings=None if problems else settings, problems=problems, terms=terms, files=files)
 
 
 def explain_settings(settings: Settings) -> list[Row]:
@@ -124,8 +146,9 @@ def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, .
     return tuple(found)
 
 
-def _check_files(reading: Reading) -> None:
-    """Refuse files that are not there, and special files, which could block whoever opens them."""
+def _readable_files(reading: Reading) -> dict[str, Path]:
+    """Return the files that settings name; refuse those not there, and special ones, which could block a reader."""
+    files = {}
     for path, is_wanted, noun in (
         ("history.market", stat.S_ISREG, "a file"),
         ("history.swap_rates", stat.S_ISREG, "a file"),
@@ -144,6 +167,9 @@ def _check_files(reading: Reading) -> None:
             continue
         if not is_wanted(status.st_mode):
             reading.refuse(reading.origins[path], path, f"{str(value)!r} is not {noun}")
+            continue
+        files[path] = value
+    return files
 
 
 def _resolved(

@@ -11,16 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import strategies
-from backtests.output import btc_text, iso_utc
+from backtests.output import iso_utc
 from backtests.plan import Plan
 from bot import __version__
 from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
-from bot.config import Settings, load_settings
+from bot.config import Settings, draft_settings
 from bot.config_settings import AUTO, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA
 from bot.core.state import MarketRules
-from bot.errors import ConfigError, HistoryError, Problem, StrategyError, UnsupportedError, cause
+from bot.errors import (
+    ChainError,
+    ConfigError,
+    HistoryError,
+    InputError,
+    Problem,
+    StrategyError,
+    UnsupportedError,
+    cause,
+)
 from bot.history.load import load as load_history
 from bot.history.series import History
 from bot.model.domain import ModelError
@@ -28,6 +37,8 @@ from bot.model.fair_value import FairValue
 from bot.model.growth import growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
+
+_MARKET = "history.market"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +107,12 @@ def params_type(use: str) -> type[Any]:
 def load_run(path: Path, engine: str | None = None, debug: bool = False, observe: bool = False) -> Run:
     """Return the run that the configuration at `path` describes; `engine` and `debug` override it.
 
-    Raises ConfigError, HistoryError or ChainError with every problem of the first kind of input that has any.
+    Raises ConfigError, HistoryError or ChainError, whichever fits the first problem, with the problems of all of them.
     """
-    settings = load_settings(path, params_type)
+    settings, history, chain = _read(path)
     documents = {"config.yaml": path.read_bytes(), "contract.yaml": settings.config.contract.read_bytes()}
     contract, config = settings.contract, settings.config
-    history = load_history(config.history.market, config.history.swap_rates, contract)
-    _check_prices(history, settings.max_price_sat)
     notes = tuple(_uncovered(history, settings))
-    chain = load_chain(config.chain)
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
     session = SessionSettings(
@@ -134,6 +142,31 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), documents, notes)
 
 
+def _read(path: Path) -> tuple[Settings, History, Chain]:
+    """Return settings, history and chain; whatever is wrong with one, the others are read too, as far as they can be.
+
+    The bundled figures are ours: a configuration that is wrong says nothing of them.
+    """
+    draft = draft_settings(path, params_type)
+    faults: list[InputError] = [ConfigError(draft.problems)] if draft.problems else []
+    files, terms = draft.files, draft.terms
+    history = chain = None
+    if terms is not None and terms.contract is not None and terms.settings is not None and _MARKET in files:
+        most_sat = terms.settings.trading.max_price_sat
+        try:
+            history = load_history(files[_MARKET], files.get("history.swap_rates"), terms.contract, most_sat)
+        except HistoryError as fault:
+            faults.append(fault)
+    if "chain" in files or not draft.problems:
+        try:
+            chain = load_chain(files.get("chain"))
+        except ChainError as fault:
+            faults.append(fault)
+    if draft.settings is None or history is None or chain is None:
+        raise type(faults[0])([problem for fault in faults for problem in fault.problems])
+    return draft.settings, history, chain
+
+
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:
     """Yield in words what part of the run has no market data at its ends; refuse a history with none inside it.
 
@@ -150,17 +183,6 @@ def _uncovered(history: History, settings: Settings) -> Iterator[str]:
         yield f"no market data from the start, {iso_utc(start_ns)}, until {iso_utc(seen_ns[0])}"
     if end_ns - seen_ns[-1] > longest_ns:
         yield f"no market data after {iso_utc(seen_ns[-1])}, though the run ends at {iso_utc(end_ns)}"
-
-
-def _check_prices(history: History, max_price_sat: int) -> None:
-    """Refuse a history with a price above what the contract's document believes: its first row that has one."""
-    highest = ((bar.time_ns, bar.high_sat) for bar in history.bars)
-    asked = ((quote.time_ns, quote.ask_sat) for quote in history.quotes)
-    for time_ns, price_sat in (*highest, *asked):
-        if price_sat > max_price_sat:
-            what = f"{btc_text(price_sat)} BTC at {iso_utc(time_ns)} is above max_price, {btc_text(max_price_sat)} BTC"
-            remedy = "mend the row, or raise trading.max_price in the contract"
-            raise HistoryError([Problem(history.sources[0].path, what, remedy)])
 
 
 def _market_rules(settings: Settings) -> MarketRules:

@@ -39,11 +39,14 @@ def _day(option: str, text: str) -> date:
 
 def history_check(options: Namespace) -> Outcome:
     """Say everything about a history file; raises HistoryError with its problems if it would be refused."""
-    from bot.contract_file import load_contract
+    from bot.contract_file import read_contract
     from bot.errors import HistoryError
     from bot.history.check import check as check_file
 
-    report = check_file(options.file, load_contract(options.contract))
+    terms = read_contract(options.contract)
+    if terms.settings is None or terms.contract is None or terms.problems:
+        raise ConfigError(terms.problems)
+    report = check_file(options.file, terms.contract, terms.settings.trading.max_price_sat)
     if not report.ok:
         raise HistoryError(list(report.problems))
     return Outcome(report.to_text(), report.as_dict())

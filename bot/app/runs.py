@@ -83,7 +83,7 @@ def parity(options: Namespace) -> Outcome:
 
 
 def check(options: Namespace) -> Outcome:
-    """Read a configuration and everything it names; all problems are raised at once by kind of input."""
+    """Read a configuration and everything it names; all problems are raised at once."""
     from bot.run import load_run
 
     run = load_run(options.config)

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     check = command(
         commands,
         "check",
-        "name every problem of a configuration at once, then those of its history",
+        "name every problem at once: of a configuration, its contract, its history and its chain figures",
         "fairhash check config.yaml",
     )
     config(check, optional=True)

@@ -78,15 +78,18 @@ def _check_cuts(state: State, moves: list[Move]) -> None:
     """Invariant 6: of each payment of interest the venue has its share, rounded down, and the lender the rest."""
     cut_name, ppm = state.venue.interest_cut, state.contract.lending.venue_cut_ppm
     payments: list[list[int]] = []  # what the lender got and what the venue did
-    before: Move | None = None
+    paying = (0, "")  # who has paid a lender last, and the venue not yet
     for move in moves:
+        payer = (move.transaction, move.source)
         if move.target != cut_name:
             payments.append([move.amount, 0])
-        elif before is not None and before[:2] + (before.source,) == move[:2] + (move.source,):
+            paying = payer
+            continue
+        if payer == paying:
             payments[-1][1] = move.amount
         else:
             payments.append([0, move.amount])
-        before = move if move.target != cut_name else None
+        paying = (0, "")
     for lender, cut in payments:
         right = venue_cut_sat(lender + cut, ppm)
         _require(6, cut == right, f"the venue took {cut} of {lender + cut} sat of interest, {right} is right")

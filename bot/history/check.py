@@ -9,7 +9,7 @@ from bot.core.contract import Contract
 from bot.core.units import NS_PER_S, SAT_PER_BTC
 from bot.errors import Problem
 from bot.history.fields import iso_utc
-from bot.history.reading import Spike, read
+from bot.history.reading import ANY_PRICE, Spike, read
 from bot.history.series import RATES, Gap
 
 _SHOWN = 10
@@ -114,9 +114,9 @@ class CheckReport:
         return "\n".join(lines)
 
 
-def check(path: str | Path, contract: Contract) -> CheckReport:
+def check(path: str | Path, contract: Contract, max_price_sat: int = ANY_PRICE) -> CheckReport:
     """Return what `path` holds as bars, quotes or swap rates of `contract`; faults are reported, not raised."""
-    reading = read(path, contract)
+    reading = read(path, contract, max_price_sat=max_price_sat)
     rows = reading.rows
     return CheckReport(
         path=reading.path,

@@ -8,17 +8,18 @@ from typing import cast
 from bot.core.contract import Contract
 from bot.core.events import Bar, Quote, SwapRate
 from bot.errors import HistoryError
-from bot.history.reading import Reading, read
+from bot.history.reading import ANY_PRICE, Reading, read
 from bot.history.series import BARS, QUOTES, RATES, History, Rates, Source
 
 
-def load_market(path: str | Path, contract: Contract) -> History:
+def load_market(path: str | Path, contract: Contract, max_price_sat: int = ANY_PRICE) -> History:
     """Return the bars or quotes of `path`, whichever its header names, without swap rates.
 
     Prices are read as BTC per contract and held as satoshi, sizes as contracts and held as lots (rounded
-    down, which the source's notes say). Raises HistoryError with every problem, the first 20 in full.
+    down, which the source's notes say). Raises HistoryError with every problem, the first 20 in full; a price above
+    `max_price_sat`, the most that the contract's document believes, is one.
     """
-    reading = _accepted(read(path, contract, (BARS, QUOTES)))
+    reading = _accepted(read(path, contract, (BARS, QUOTES), max_price_sat))
     rows, source = reading.rows, _source(reading)
     bars = cast("list[Bar]", rows) if reading.kind == BARS else []
     quotes = cast("list[Quote]", rows) if reading.kind == QUOTES else []
@@ -34,12 +35,12 @@ def load_rates(path: str | Path, contract: Contract) -> Rates:
     return Rates(cast("list[SwapRate]", reading.rows), _source(reading))
 
 
-def load(market: str | Path, rates: str | Path | None, contract: Contract) -> History:
+def load(market: str | Path, rates: str | Path | None, contract: Contract, max_price_sat: int = ANY_PRICE) -> History:
     """Return market and swap rates together; raises one HistoryError with the problems of both files."""
     problems = []
     history, loaded = None, None
     try:
-        history = load_market(market, contract)
+        history = load_market(market, contract, max_price_sat)
     except HistoryError as fault:
         problems += fault.problems
     try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice, pairwise
 from operator import sub
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from bot.core.contract import Contract
 from bot.core.events import Bar
-from bot.core.units import NS_PER_S
+from bot.core.units import INT64_MAX, NS_PER_S
 from bot.errors import HistoryError, Problem
 from bot.history.fields import FieldError, TimeFields, quoted, span_ns, time_fields
 from bot.history.lines import MAX_ROWS, Comment, Table, nearest, open_table
@@ -32,6 +33,9 @@ SPIKE_FACTOR = 500
 """A jump by this factor in one row is a spike: low enough to catch x1000 on a market that halves meanwhile."""
 QUIET_INTERVALS = 10
 """Quotes of no stated interval come when they come: a gap is a silence of this many usual spacings."""
+
+ANY_PRICE = INT64_MAX
+"""The bound of a reader who believes any price."""
 
 SIMULATED, INTERVAL, ACCEPT_SPIKES, CONTRACT_ID = "simulated", "interval", "accept-spikes", "contract"
 _MEANT = (SIMULATED, INTERVAL, ACCEPT_SPIKES, CONTRACT_ID)
@@ -94,8 +98,16 @@ class Reading:
         return tuple(notes)
 
 
-def read(path: str | Path, contract: Contract, kinds: tuple[str, ...] = (BARS, QUOTES, RATES)) -> Reading:
-    """Read a history file of one of `kinds`, collecting every problem; it never raises for what a file holds."""
+def read(
+    path: str | Path,
+    contract: Contract,
+    kinds: tuple[str, ...] = (BARS, QUOTES, RATES),
+    max_price_sat: int = ANY_PRICE,
+) -> Reading:
+    """Read a history file of one of `kinds`, collecting every problem; it never raises for what a file holds.
+
+    No price may be above `max_price_sat`, in satoshi per contract.
+    """
     reading = Reading(str(path))
     try:
         table = open_table(path)
@@ -112,6 +124,7 @@ def read(path: str | Path, contract: Contract, kinds: tuple[str, ...] = (BARS, Q
     if reading.kind != RATES:
         _spacing(reading)
         _spikes(reading)
+        _dear(reading, max_price_sat)
     return reading
 
 
@@ -312,3 +325,12 @@ def _spikes(reading: Reading) -> None:
                 )
                 continue
         top_sat, bottom_sat = row[after_top], row[after_bottom]
+
+
+def _dear(reading: Reading, max_price_sat: int) -> None:
+    """Refuse every row whose highest price, a bar's high or a quote's ask, is above what the contract believes."""
+    dear = ((line, row[3]) for line, row in zip(reading.lines, reading.rows, strict=True) if row[3] > max_price_sat)
+    for line, price_sat in dear:
+        price, most = (Decimal(sat).scaleb(-8) for sat in (price_sat, max_price_sat))
+        what = f"price {price:f} BTC is above the contract's max_price, {most:f} BTC"
+        reading.refuse(line, what, "mend the row, or raise trading.max_price in the contract")

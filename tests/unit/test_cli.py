@@ -103,12 +103,32 @@ def test_a_price_above_the_contracts_bound_is_refused(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quotes = tmp_path / "quotes.csv"
-    quotes.write_text("time,bid,bid_size,ask,ask_size\n2014-09-15T00:00:00Z,11,1,12,1\n")
+    quotes.write_text(
+        "time,bid,bid_size,ask,ask_size\n2014-09-15T00:00:00Z,11,1,12,1\n"
+        "2014-09-15T01:00:00Z,9,1,10,1\n2014-09-15T02:00:00Z,9.9,1,10.0001,1\n"
+    )
     config.write_text(config.read_text().replace(f"{ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv", str(quotes)))
     assert main(["backtest", str(config), "--no-report"]) == 3
     message = capsys.readouterr().err
-    assert "12.00000000 BTC at 2014-09-15T00:00:00Z is above max_price, 10.00000000 BTC" in message
+    assert f"{quotes}:2: price 12.00000000 BTC is above the contract's max_price, 10.00000000 BTC" in message
+    assert f"{quotes}:4: price 10.00010000 BTC" in message and f"{quotes}:3:" not in message
     assert "Traceback" not in message
+    assert main(["history", "check", str(quotes), "--contract", f"{ROOT}/contracts/TH1BTC-2014Q4.yaml"]) == 3
+    assert f"{quotes}:4: price 10.00010000 BTC" in capsys.readouterr().err
+
+
+def test_problems_of_configuration_history_and_chain_come_at_once(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quotes, figures = tmp_path / "quotes.csv", tmp_path / "figures"
+    quotes.write_text("time,bid,bid_size,ask,ask_size\n2014-09-15T00:00:00Z,nan,1,2,1\n")
+    figures.mkdir()
+    text = config.read_text().replace(f"{ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv", str(quotes))
+    config.write_text(text.replace("run: {start:", "run: {strat:") + f"chain: {figures}\n")
+    assert main(["check", str(config), "--json"]) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert "strat" in problems[0] and problems[1].startswith(f"{quotes}:2: bid:"), problems
+    assert str(figures) in problems[2], problems
 
 
 def test_a_missing_file_and_a_directory_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
