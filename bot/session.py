@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from bot.core.contract import Contract
 from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
 from bot.core.exchange import Exchange
-from bot.core.invariants import check, check_margin
+from bot.core.invariants import check, check_margin, check_shares
 from bot.core.margin import standing
 from bot.core.order import Deposit
 from bot.core.state import MarketRules
@@ -316,6 +316,8 @@ class Session:
     def check(self, marked: bool = False) -> None:
         """Check every invariant, right after a mark the margins too; raises InvariantError."""
         check(self.state, self._checked_moves, every_order=False)
+        if self.settings.debug:  # at the end of any other run, 30,000 blocks would take as long as a tenth of it
+            check_shares(self.state, self._checked_moves)
         if marked and not self.state.expired:
             check_margin(self.state)
         self._checked_moves = len(self.state.ledger.moves)

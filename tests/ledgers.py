@@ -14,7 +14,7 @@ from bot.core.accrual import DIFFICULTY_1_TARGET
 from bot.core.contract import CollateralStep, Contract, Lending, MarginStep, Payout
 from bot.core.events import BTC, CONTRACT, RANK_STRATEGY, Bar, Block, Quote, SwapRate
 from bot.core.exchange import Exchange
-from bot.core.invariants import check, check_margin
+from bot.core.invariants import check, check_margin, check_shares
 from bot.core.ledger import Account, Move
 from bot.core.order import (
     CancelOffer,
@@ -101,6 +101,7 @@ class Scene:
         if not isinstance(answer, Rejection):
             self.journal.append(("submit", command))
         check(self.state)
+        check_shares(self.state)
         return answer
 
     def done(self, command: Command) -> int:
@@ -157,6 +158,7 @@ class Scene:
         getattr(self.exchange, name)(event)
         self.journal.append((name, event))
         check(self.state)
+        check_shares(self.state)
         if name in ("on_quote", "on_bar_close"):
             check_margin(self.state)
 
@@ -185,6 +187,7 @@ class Scene:
         """Let time pass up to now."""
         self.exchange.reach(self.now, rank)
         check(self.state)
+        check_shares(self.state)
 
     # What is ------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,11 @@ def _check_moves(state: State, first_move: int) -> None:
     for move in moves:
         if type(move.amount) is not int or move.amount <= 0:
             _require(1, False, f"{move}")
+
+
+def check_shares(state: State, first_move: int = 0) -> None:
+    """Raise InvariantError if the pool's fee or the venue's cut is wrong in a move from `first_move` on."""
+    moves = state.ledger.moves[first_move:]
     _check_fees(state, [move for move in moves if move.kind == "block"])
     _check_cuts(state, [move for move in moves if move.kind == "interest"])
 

@@ -62,7 +62,7 @@ class Interest:
 
 
 class Standing:
-    """What one account is worth as a function of mark and time, until the ledger, the dividend index or a loan changes.
+    """What one account is worth as a function of mark and time, as of the ledger, dividend index and loans in its `key`.
 
     `lots` is everything he has, `margin_lots` his margin position; `fixed_sat` is all his bitcoin with the dividends
     due, `margin_fixed_sat` what of it counts for the trading wallet; `owed` and `lent` accrue interest.
@@ -82,32 +82,33 @@ class Standing:
         "owed",
     )
 
-    def __init__(self, state: State, account: Account, key: tuple[int, int, int], last: Standing | None) -> None:
-        account.refresh(state.ledger)
-        self.key = key
+    def __init__(self, state: State, account: Account) -> None:
         self._contract = state.contract
-        self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
-        spot = account.cached_spot_lots
-        self.margin_lots = margin = account.cached_margin_lots
-        self.lots = spot + margin
-        due = (margin * (state.index - account.margin_index) + account.margin_carry) >> INDEX_BITS
-        spot_due = (spot * (state.index - account.spot_index) + account.spot_carry) >> INDEX_BITS
-        self.fixed_sat = account.cached_sat + spot_due + due
-        if last is not None and last.key[0] == key[0]:
-            self._cash_sat: int = last._cash_sat
-            self._collateral_lots: int = last._collateral_lots
-        else:
+        self.key = (-1, -1, -1)
+        self.owed: Interest | None = None
+        self.lent: Interest | None = None
+        self.update(state, account)
+
+    def update(self, state: State, account: Account) -> None:
+        """Sum up anew what has changed since it was last done; mostly that is the dividend index alone."""
+        count, _, loan_changes = self.key
+        ledger, index = state.ledger, state.index
+        if count != ledger.count:
+            account.refresh(ledger)
+            self.margin_lots = account.cached_margin_lots
+            self.lots = account.cached_spot_lots + self.margin_lots
             balance = state.balance
             self._cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
             self._collateral_lots = balance(account.trading[CONTRACT])
-        self.margin_fixed_sat = self._cash_sat + due
-        self.owed: Interest | None
-        self.lent: Interest | None
-        if last is not None and last.key[2] == key[2]:
-            self.owed, self.lent = last.owed, last.lent
-        else:
+        if loan_changes != state.loan_changes:
             self.owed = self._interest(state, [state.loans[i] for i in account.loan_ids])
             self.lent = self._interest(state, [loan for loan in state.loans.values() if loan.lender == account.name])
+        due = (self.margin_lots * (index - account.margin_index) + account.margin_carry) >> INDEX_BITS
+        spot_due = (account.cached_spot_lots * (index - account.spot_index) + account.spot_carry) >> INDEX_BITS
+        self.fixed_sat = account.cached_sat + spot_due + due
+        self.margin_fixed_sat = self._cash_sat + due
+        self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
+        self.key = (ledger.count, index, state.loan_changes)
 
     @staticmethod
     def _interest(state: State, loans: list[Loan]) -> Interest | None:
@@ -160,9 +161,10 @@ class Standing:
 def standing(state: State, account: Account) -> Standing:
     """Return what `account` is worth as a function of mark and time, as things stand now."""
     known = account.standing
-    key = (state.ledger.count, state.index, state.loan_changes)
-    if known is None or known.key != key:
-        known = account.standing = Standing(state, account, key, known)
+    if known is None:
+        known = account.standing = Standing(state, account)
+    elif known.key != (state.ledger.count, state.index, state.loan_changes):
+        known.update(state, account)
     return known
 
 

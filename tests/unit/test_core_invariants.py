@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.events import BTC
-from bot.core.invariants import InvariantError, check, check_margin
+from bot.core.invariants import InvariantError, check, check_margin, check_shares
 from bot.core.state import State
 from bot.core.units import SAT_PER_BTC
 from tests.ledgers import Scene
@@ -31,6 +31,7 @@ def two_hours() -> State:
     scene.at(hour=2).quote(TWO, TWO)
     scene.exchange.settle()
     check(scene.state)
+    check_shares(scene.state)
     check_margin(scene.state)
     return scene.state
 
@@ -120,6 +121,7 @@ def test_each_breach_is_named(number: int, breach: str, make: Callable[[State], 
     make(state)
     with pytest.raises(InvariantError, match=f"invariant {number}:"):
         check(state)
+        check_shares(state)
 
 
 def test_a_position_under_maintenance_that_nobody_liquidates_is_named() -> None:
