@@ -117,7 +117,7 @@ class Session:
         """Take in a block: dividend, difficulty."""
         self.exchange.on_block(block)
         self.value.on_block(block)
-        self.view.blocks.append(block)
+        self.view.see_block(block)
         if self.settings.debug:
             self.check()
 

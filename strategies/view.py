@@ -85,10 +85,11 @@ class View:
         "_ask_size_lots",
         "_bid_sat",
         "_bid_size_lots",
+        "_blocks",
+        "_blocks_seen",
         "_exchange",
         "_state",
         "_value",
-        "blocks",
         "contract",
         "equity_sat",
         "time_ns",
@@ -103,7 +104,8 @@ class View:
         self.contract: Contract = exchange.state.contract
         self.time_ns = exchange.state.time_ns
         self.equity_sat = 0
-        self.blocks: deque[Block] = deque(maxlen=144)  # a day's worth, the newest last
+        self._blocks: deque[Block] = deque(maxlen=144)
+        self._blocks_seen: tuple[Block, ...] | None = None
         self._bid_sat = self._ask_sat = self._bid_size_lots = self._ask_size_lots = 0
 
     def see_quote(self, bid_sat: int, bid_size_lots: int, ask_sat: int, ask_size_lots: int) -> None:
@@ -115,6 +117,11 @@ class View:
         """Take in a closed bar (engines only): sizes are our share of its volume, prices come from the mark."""
         self._bid_sat = self._ask_sat = 0
         self._bid_size_lots = self._ask_size_lots = volume_lots
+
+    def see_block(self, block: Block) -> None:
+        """Take in a block (engines only)."""
+        self._blocks.append(block)
+        self._blocks_seen = None
 
     # The market ---------------------------------------------------------------------------------------------
 
@@ -160,6 +167,13 @@ class View:
     def to_expiry_ns(self) -> int:
         """Nanoseconds until the contract expires."""
         return self.contract.end_ns - self.time_ns
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The last 144 blocks, about a day's worth, the newest last."""
+        if self._blocks_seen is None:
+            self._blocks_seen = tuple(self._blocks)
+        return self._blocks_seen
 
     @property
     def difficulty(self) -> float:

@@ -11,7 +11,9 @@ import shlex
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date
+from errno import EISDIR
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
@@ -64,7 +66,7 @@ def make(
         ondisk.PROVENANCE: _provenance(verified, times, epochs, fees, origin, command),
     }
     report = verify_contents(figures, tuple(Source(name, _sha256(raw)) for name, raw in figures.items()), out)
-    _write(out, {**figures, ondisk.SUMS: ondisk.render_sums(figures)})
+    write(out, {**figures, ondisk.SUMS: ondisk.render_sums(figures)})
     return report
 
 
@@ -168,12 +170,24 @@ def _sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _write(out: Path, contents: dict[str, bytes]) -> None:
-    """Write the figures, the digests last: an interrupted import fails its digests instead of passing for whole."""
+def write(out: Path, contents: dict[str, bytes]) -> None:
+    """Write the figures beside those that are there, then rename them, the digests last.
+
+    A full disk leaves the old figures as they were; an import interrupted among the renames fails its digests instead
+    of passing for whole.
+    """
+    new = {out / name: out / f".{name}.new" for name in contents}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for (path, place), raw in zip(new.items(), contents.values(), strict=True):
+            if path.is_dir():
+                raise IsADirectoryError(EISDIR, "a directory is in the way", str(path))
+            place.write_bytes(raw)
         (out / ondisk.SUMS).unlink(missing_ok=True)
-        for name, raw in contents.items():
-            (out / name).write_bytes(raw)
+        for path, place in new.items():
+            place.replace(path)
     except OSError as error:
+        for place in new.values():
+            with suppress(OSError):
+                place.unlink()
         raise refuse(str(out), f"cannot be written: {error.strerror}", "name a folder that can be written") from error

@@ -62,9 +62,10 @@ class Interest:
 
 
 class Standing:
-    """What one account is worth as a function of mark and time, as of the ledger, dividend index and loans in its `key`.
+    """What one account is worth as a function of mark and time, as of what its `key` says.
 
-    `lots` is everything he has, `margin_lots` his margin position; `fixed_sat` is all his bitcoin with the dividends
+    `key` holds the counts of ledger, dividend index and loans. `lots` is everything he has, `margin_lots` his margin
+    position; `fixed_sat` is all his bitcoin with the dividends
     due, `margin_fixed_sat` what of it counts for the trading wallet; `owed` and `lent` accrue interest.
     """
 

@@ -1,6 +1,7 @@
 """Import and verification of figures: remade byte for byte, and every fault in a source or a figure is named."""
 
 import csv
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -180,6 +181,24 @@ def test_a_wrong_first_height_and_missing_files_are_refused(tmp_path: Path) -> N
 @pytest.fixture
 def figures(tmp_path: Path) -> Path:
     return Path(shutil.copytree(BUNDLED, tmp_path / "figures"))
+
+
+def test_a_full_disk_leaves_the_old_figures_as_they_were(figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in figures.iterdir()}
+    write_bytes = Path.write_bytes
+
+    def full_after_the_blocks(path: Path, content: bytes) -> int:
+        if ondisk.BLOCKS not in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full_after_the_blocks)
+    with pytest.raises(ChainError, match="cannot be written: No space left"):
+        bundle.write(figures, {name: content + b"newer" for name, content in before.items()})
+    assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
+    monkeypatch.undo()
+    bundle.write(figures, {name: content + b"newer" for name, content in before.items()})
+    assert {path.name: path.read_bytes() for path in figures.iterdir()} == {n: c + b"newer" for n, c in before.items()}
 
 
 def change(figures: Path, name: str, edit: Callable[[bytes], bytes]) -> None:

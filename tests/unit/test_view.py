@@ -13,7 +13,7 @@ from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY, PPB, SAT_PER_BTC
 from bot.model.fair_value import FairValue
 from strategies.view import View
-from tests.ledgers import END_NS, PERCENT_DAY, RULES, START_NS, Scene, terms
+from tests.ledgers import END_NS, PERCENT_DAY, RULES, START_NS, Scene, block_paying, terms
 
 COIN = SAT_PER_BTC
 TWO = 2 * COIN
@@ -136,3 +136,12 @@ def test_sizes_are_rounded_down_and_nothing_is_sized_on_nothing() -> None:
 
 def test_the_time_left_is_counted_to_expiry() -> None:
     assert view_of(traded()).to_expiry_ns == END_NS - START_NS - 3_600 * 10**9
+
+
+def test_the_last_day_of_blocks_is_seen_and_cannot_be_changed() -> None:
+    scene = traded()
+    view = view_of(scene)
+    blocks = [block_paying(scene.state.contract, 1_000, START_NS + i, 320_000 + i) for i in range(150)]
+    for block in blocks:
+        view.see_block(block)
+    assert view.blocks == tuple(blocks[-144:])
