@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple, Protocol
 from bot.core.contract import Contract
 from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
 from bot.core.exchange import Exchange
-from bot.core.invariants import check, check_margin, check_shares
+from bot.core.invariants import InvariantError, check, check_margin, check_shares
 from bot.core.margin import standing
 from bot.core.order import Deposit
+from bot.core.replay import TwinExchange
 from bot.core.state import MarketRules
 from bot.core.units import NS_PER_S, PPM, ceil_div, sat_from_float_half_even
 from bot.errors import StrategyError, cause
@@ -95,7 +96,8 @@ class Session:
         self.strategy = strategy
         self.user = strategy.name
         self.value = value
-        self.exchange = Exchange(settings.contract, settings.rules, settings.start_ns, settings.keep_moves)
+        venue = TwinExchange if settings.debug else Exchange
+        self.exchange = venue(settings.contract, settings.rules, settings.start_ns, settings.keep_moves)
         self.state = self.exchange.state
         self.exchange.submit(Deposit(settings.start_ns, self.user, BTC, settings.deposit_sat))
         self.state.rank = RANK_TERMS  # the money is there before all else that happens at the start
@@ -110,6 +112,8 @@ class Session:
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
+        if settings.debug:
+            self.check()
 
     # The world ----------------------------------------------------------------------------------------------
 
@@ -313,21 +317,28 @@ class Session:
 
     # Debug mode ---------------------------------------------------------------------------------------------
 
-    def check(self, marked: bool = False) -> None:
-        """Check every invariant, right after a mark the margins too; raises InvariantError."""
+    def check(self, marked: bool = False, at_end: bool = False) -> None:
+        """Check every invariant, right after a mark the margins too, at the end all orders; raises InvariantError."""
         check(self.state, self._checked_moves, every_order=False)
         if self.settings.debug:  # at the end of any other run, 30,000 blocks would take as long as a tenth of it
             check_shares(self.state, self._checked_moves)
+        if isinstance(self.exchange, TwinExchange):
+            self.exchange.compare(whole=at_end)
         if marked and not self.state.expired:
             check_margin(self.state)
         self._checked_moves = len(self.state.ledger.moves)
 
     def _check_decision(self, target: Target) -> None:
-        """Name a strategy that answers differently when asked twice, or that would have moved in its sleep."""
+        """Name a strategy that answers differently when asked twice, meddles, or would have moved in its sleep."""
         view = self.view
         again = self.strategy.decide(view, self.strategy.params)
         if again != target:
             raise StrategyError(f"{self._at()}: answered {target} and then {again} to one view")
+        assert isinstance(self.exchange, TwinExchange)
+        try:
+            self.exchange.compare()
+        except InvariantError as error:
+            raise StrategyError(f"{self._at()}: changed the exchange while it was asked: {error}") from error
         situation = self._situation()
         last = self._last
         if last is not None and last.is_asleep(view, situation) and target[:-1] != last.target[:-1]:
@@ -348,7 +359,7 @@ class Session:
         worth = standing(state, self._account)
         equity = worth.equity_sat(state.mark_sat, state.time_ns)
         self.marks.append(Mark(state.time_ns, state.mark_sat, worth.lots, equity))
-        self.check()
+        self.check(at_end=True)
 
 
 class _Decided(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -13,7 +14,10 @@ import pytest
 from backtests import reference
 from backtests.plan import Plan
 from backtests.result import RunResult
+from bot.core import settlement
+from bot.core.accrual import pool_fee_sat
 from bot.core.events import CONTRACT, Quote, SwapRate
+from bot.core.invariants import InvariantError
 from bot.core.order import EXCHANGE, TRADING
 from bot.core.units import NS_PER_S
 from bot.errors import StrategyError
@@ -171,3 +175,36 @@ def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate() -> None:
     history = replace(plan.history, quotes=quotes, rates=rates)
     reference.run(replace(plan, strategy=Strategy("test", waits_for_lenders, None), history=history))
     assert seen == [0, 100, 200, 300, 400, 500]
+
+
+def pays_himself(view: View, _: Any) -> Target:
+    view._state.ledger.balances["test/exchange/BTC"] += 1
+    view._state.ledger.balances["world/outside/BTC"] -= 1
+    return Target(0)
+
+
+def forgets_his_loans(view: View, _: Any) -> Target:
+    for loan in view._state.loans.values():
+        loan.rate_ppb_day = 0
+    return Target(-100)
+
+
+def lowers_his_margin(view: View, _: Any) -> Target:
+    view._state.maintenance_ppm = 0
+    return Target(100)
+
+
+@pytest.mark.parametrize(
+    ("decide", "what"), [(pays_himself, "balances"), (forgets_his_loans, "loans"), (lowers_his_margin, "maintenance")]
+)
+def test_a_strategy_that_reaches_into_the_exchange_is_named(decide: Any, what: str) -> None:
+    with pytest.raises(StrategyError, match=f"test at 2014-09-15T.*: changed the exchange.*invariant 10: {what}"):
+        run(decide, [1.0] * 6)
+
+
+def test_a_rule_that_depends_on_more_than_its_inputs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the pool's fee is one satoshi higher every other time that it is asked."""
+    calls = itertools.count()
+    monkeypatch.setattr(settlement, "pool_fee_sat", lambda income, ppm: pool_fee_sat(income, ppm) + next(calls) % 2)
+    with pytest.raises(InvariantError, match="invariant 10"):
+        run(lambda view, _: Target(0), [1.0] * 6)
