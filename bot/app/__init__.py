@@ -21,4 +21,5 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("chain", "import"): figures.chain_import,
     ("history", "check"): figures.history_check,
     ("history", "simulate"): figures.history_simulate,
+    ("history", "resample"): figures.history_resample,
 }

@@ -69,3 +69,26 @@ def history_simulate(options: Namespace) -> Outcome:
     )
     paths = [str(path) for path in write_simulation(simulation, options.out)]
     return Outcome("SIMULATED PRICES\n" + "\n".join(paths), {"simulated_prices": True, "files": paths})
+
+
+def history_resample(options: Namespace) -> Outcome:
+    """Write longer bars made of a file's bars or quotes; a window in which anything is missing yields none."""
+    from bot.contract_file import load_contract
+    from bot.errors import HistoryError
+    from bot.history.load import load_market
+    from bot.history.resample import bars_to_longer, quotes_to_bars
+    from bot.history.simulate import interval_ns_of
+    from bot.history.write import bars_csv, write_files
+
+    contract, interval_ns = load_contract(options.contract), interval_ns_of(options.interval)
+    history = load_market(options.file, contract)
+    bars = bars_to_longer(history.bars, interval_ns) if history.bars else quotes_to_bars(history.quotes, interval_ns)
+    if not bars:
+        what = f"no bar of {options.interval} is complete"
+        raise HistoryError([Problem(str(options.file), what, "choose a shorter interval")])
+    simulated = "true" if history.simulated else "false"
+    text = bars_csv(bars, contract, {"simulated": simulated, "contract": contract.id})
+    (path,) = write_files({options.out.name: text}, options.out.parent)
+    mark = "SIMULATED PRICES\n" if history.simulated else ""
+    document = {"file": str(path), "bars": len(bars), "simulated_prices": history.simulated}
+    return Outcome(f"{mark}{path}: {len(bars)} bars", document)

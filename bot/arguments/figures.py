@@ -36,7 +36,7 @@ def _chain(commands: Any) -> None:
 
 
 def _history(commands: Any) -> None:
-    actions = group(commands, "history", "check and simulate market history")
+    actions = group(commands, "history", "check, simulate and resample market history")
     check = command(
         actions,
         "check",
@@ -55,3 +55,13 @@ def _history(commands: Any) -> None:
     make.add_argument("--seed", type=whole, required=True, help="the same seed gives the same bytes on every machine")
     make.add_argument("--interval", default="1h", help="whole minutes between quotes, as in 1h or 15min; default: 1h")
     make.add_argument("--out", type=Path, required=True, help="directory for the three files")
+    longer = command(
+        actions,
+        "resample",
+        "make longer bars of bars or quotes",
+        "fairhash history resample quotes.csv --interval 1d --out daily-bars.csv",
+    )
+    longer.add_argument("file", type=Path, help="CSV, gzipped CSV or Parquet")
+    longer.add_argument("--contract", type=Path, default=Path("contracts/TH1BTC-2014Q4.yaml"), help="its contract")
+    longer.add_argument("--interval", required=True, help="length of the bars, as in 1h, 1d or 15min")
+    longer.add_argument("--out", type=Path, required=True, help="the file to write")

@@ -79,13 +79,16 @@ def simulation_files(simulation: Simulation) -> dict[str, str]:
 
 
 def write_simulation(simulation: Simulation, out_dir: str | Path) -> list[Path]:
-    """Write the files of a simulation into `out_dir`, made if need be, and return their paths.
+    """Write the files of a simulation into `out_dir`, made if need be, and return their paths; see `write_files`."""
+    return write_files(simulation_files(simulation), Path(out_dir))
+
+
+def write_files(texts: Mapping[str, str], directory: Path) -> list[Path]:
+    """Write texts by file name into `directory`, made if need be, and return their paths.
 
     All of them are written beside their places before the first is renamed into its own: a full disk leaves the old
     ones as they were. Raises OutputError.
     """
-    directory = Path(out_dir)
-    texts = simulation_files(simulation)
     beside = {directory / name: directory / f".{name}.part" for name in texts}
     try:
         directory.mkdir(parents=True, exist_ok=True)

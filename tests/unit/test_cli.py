@@ -195,6 +195,21 @@ def test_history_check_refuses_with_file_and_line(tmp_path: Path, capsys: pytest
     assert f"{file}:2:" in capsys.readouterr().err
 
 
+def test_quotes_become_daily_bars_that_load_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bundled quotes are hourly and end with the term: 91 days, the last of which nothing ends."""
+    out = tmp_path / "new" / "daily.csv"
+    quotes, contract = ROOT / "backtests/history/TH1BTC-2014Q4-quotes.csv", ROOT / "contracts/TH1BTC-2014Q4.yaml"
+    words = ["history", "resample", str(quotes), "--contract", str(contract), "--out", str(out), "--interval"]
+    assert main([*words, "1d", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"file": str(out), "bars": 90, "simulated_prices": True}
+    assert main(["history", "check", str(out), "--contract", str(contract), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["rows"], report["interval_s"], report["simulated"]) == (90, 86_400, True)
+    assert main([*words, "100d"]) == 3
+    assert "no bar of 100d is complete" in capsys.readouterr().err
+
+
 def test_a_new_strategy_runs_as_it_is(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
