@@ -106,7 +106,7 @@ class Session:
         self.observations: list[tuple[int, int, int, int]] = []
         self._peak_sat = settings.deposit_sat
         self._floor_ppm = PPM - settings.limits.max_drawdown_ppm
-        self._last: _Decided | None = None
+        self._last: Decided | None = None
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
@@ -295,7 +295,7 @@ class Session:
             self._sound = target
         if self.settings.debug:
             self._check_decision(target)
-        self._last = _Decided(target, self._situation()) if target.wake is not None else None
+        self._last = Decided(target, self._situation()) if target.wake is not None else None
         return target
 
     def _at(self) -> str:
@@ -349,7 +349,7 @@ class Session:
         self.check()
 
 
-class _Decided(NamedTuple):
+class Decided(NamedTuple):
     """A past decision and the situation it was made in."""
 
     target: Target

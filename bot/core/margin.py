@@ -8,7 +8,7 @@ is, to within a satoshi a loan, what the balances say once everything is posted.
 
 from __future__ import annotations
 
-from bot.core.accrual import INDEX_BITS, INTEREST_DENOMINATOR
+from bot.core.accrual import INTEREST_DENOMINATOR, dividend_sat
 from bot.core.contract import MARK
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
@@ -69,38 +69,43 @@ class Standing:
     """
 
     __slots__ = (
-        "_cash_sat",
-        "_collateral_lots",
-        "_contract",
         "_safe",
+        "all_sat",
+        "cash_sat",
+        "collateral_lots",
+        "contract",
         "fixed_sat",
         "key",
         "lent",
         "lots",
+        "margin_carry",
         "margin_fixed_sat",
+        "margin_index",
         "margin_lots",
         "owed",
+        "spot_carry",
+        "spot_index",
+        "spot_lots",
     )
 
     def __init__(self, state: State, account: Account, key: tuple[int, int, int], last: Standing | None) -> None:
         account.refresh(state.ledger)
         self.key = key
-        self._contract = state.contract
-        self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
-        spot = account.cached_spot_lots
-        self.margin_lots = margin = account.cached_margin_lots
-        self.lots = spot + margin
-        due = (margin * (state.index - account.margin_index) + account.margin_carry) >> INDEX_BITS
-        spot_due = (spot * (state.index - account.spot_index) + account.spot_carry) >> INDEX_BITS
-        self.fixed_sat = account.cached_sat + spot_due + due
+        self.contract = state.contract
+        self.all_sat = account.cached_sat
+        self.spot_lots = account.cached_spot_lots
+        self.margin_lots = account.cached_margin_lots
+        self.lots = self.spot_lots + self.margin_lots
+        self.spot_index, self.spot_carry = account.spot_index, account.spot_carry
+        self.margin_index, self.margin_carry = account.margin_index, account.margin_carry
         if last is not None and last.key[0] == key[0]:
-            self._cash_sat: int = last._cash_sat
-            self._collateral_lots: int = last._collateral_lots
+            self.cash_sat: int = last.cash_sat
+            self.collateral_lots: int = last.collateral_lots
         else:
             balance = state.balance
-            self._cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
-            self._collateral_lots = balance(account.trading[CONTRACT])
-        self.margin_fixed_sat = self._cash_sat + due
+            self.cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
+            self.collateral_lots = balance(account.trading[CONTRACT])
+        self.earn(state.index)
         self.owed: Interest | None
         self.lent: Interest | None
         if last is not None and last.key[2] == key[2]:
@@ -108,6 +113,14 @@ class Standing:
         else:
             self.owed = self._interest(state, [state.loans[i] for i in account.loan_ids])
             self.lent = self._interest(state, [loan for loan in state.loans.values() if loan.lender == account.name])
+
+    def earn(self, index: int) -> None:
+        """Count in the dividends that are due once the index has risen to `index`."""
+        due, _ = dividend_sat(self.margin_lots, index - self.margin_index, self.margin_carry)
+        spot_due, _ = dividend_sat(self.spot_lots, index - self.spot_index, self.spot_carry)
+        self.fixed_sat = self.all_sat + spot_due + due
+        self.margin_fixed_sat = self.cash_sat + due
+        self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
 
     @staticmethod
     def _interest(state: State, loans: list[Loan]) -> Interest | None:
@@ -117,22 +130,22 @@ class Standing:
         """Return everything the account is worth, in satoshi: see total_equity_sat."""
         equity = self.fixed_sat
         if self.lots:
-            equity += notional_sat(self.lots, mark_sat, self._contract.lots_per_contract)
+            equity += notional_sat(self.lots, mark_sat, self.contract.lots_per_contract)
         if self.owed is not None:
             equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
         if self.lent is not None:
             interest = self.lent.due_sat(mark_sat, time_ns // NS_PER_S)
-            equity += interest - share_ppm(interest, self._contract.lending.venue_cut_ppm)
+            equity += interest - share_ppm(interest, self.contract.lending.venue_cut_ppm)
         return equity
 
     def margin_equity_sat(self, state: State, mark_sat: int, time_ns: int) -> int:
         """Return the equity of the trading wallet, in satoshi: see margin_equity_sat."""
-        value = notional_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract)
-        equity = self.margin_fixed_sat + value - fee_sat(abs(value), self._contract.taker_fee_ppm)
+        value = notional_sat(self.margin_lots, mark_sat, self.contract.lots_per_contract)
+        equity = self.margin_fixed_sat + value - fee_sat(abs(value), self.contract.taker_fee_ppm)
         if self.owed is not None:
             equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
         if state.contract_is_collateral and self.margin_lots >= 0:
-            equity += notional_sat(self._collateral_lots, mark_sat, self._contract.lots_per_contract)
+            equity += notional_sat(self.collateral_lots, mark_sat, self.contract.lots_per_contract)
         return equity
 
     def is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
@@ -152,9 +165,9 @@ class Standing:
         return self._is_safe(state, mark_sat, time_ns)
 
     def _is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
-        required = requirement_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract, state.maintenance_ppm)
+        required = requirement_sat(self.margin_lots, mark_sat, self.contract.lots_per_contract, state.maintenance_ppm)
         equity = self.margin_equity_sat(state, mark_sat, time_ns)
-        return equity >= required and equity * PPM >= required * self._contract.margin_call_ppm
+        return equity >= required and equity * PPM >= required * self.contract.margin_call_ppm
 
 
 def standing(state: State, account: Account) -> Standing:
@@ -162,7 +175,11 @@ def standing(state: State, account: Account) -> Standing:
     known = account.standing
     key = (state.ledger.count, state.index, state.loan_changes)
     if known is None or known.key != key:
-        known = account.standing = Standing(state, account, key, known)
+        if known is not None and known.key[0] == key[0] and known.key[2] == key[2]:
+            known.earn(state.index)  # nothing but a block has come
+            known.key = key
+        else:
+            known = account.standing = Standing(state, account, key, known)
     return known
 
 
