@@ -33,6 +33,7 @@ from bot.model.growth import PATH_NAMES
 AUTO: Final = "auto"
 REFERENCE: Final = "reference"
 BACKTRADER: Final = "backtrader"
+COMPILED: Final = "compiled"
 FLAT: Final = "flat"
 NAME_PATTERN: Final = "[A-Za-z][A-Za-z0-9_-]{0,39}"
 RESERVED_NAMES: Final = ("market", "venue", "world")
@@ -60,7 +61,7 @@ class RunSettings:
         Timestamp(), key="end", absent="end of the contract's term", doc="Last instant of the run."
     )
     engine: str = setting(
-        Choice(AUTO, REFERENCE, BACKTRADER),
+        Choice(AUTO, REFERENCE, COMPILED, BACKTRADER),
         default=AUTO,
         doc="Which engine settles the run: auto takes the fastest; all of them post the same to the satoshi.",
     )

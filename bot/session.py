@@ -108,7 +108,7 @@ class Session:
         self.observations: list[tuple[int, int, int, int]] = []
         self._peak_sat = settings.deposit_sat
         self._floor_ppm = PPM - settings.limits.max_drawdown_ppm
-        self._last: _Decided | None = None
+        self._last: Decided | None = None
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
@@ -121,7 +121,7 @@ class Session:
         """Take in a block: dividend, difficulty."""
         self.exchange.on_block(block)
         self.value.on_block(block)
-        self.view.see_block(block)
+        self.view.see_blocks((block,))
         if self.settings.debug:
             self.check()
 
@@ -299,7 +299,7 @@ class Session:
             self._sound = target
         if self.settings.debug:
             self._check_decision(target)
-        self._last = _Decided(target, self._situation()) if target.wake is not None else None
+        self._last = Decided(target, self._situation()) if target.wake is not None else None
         return target
 
     def _at(self) -> str:
@@ -362,7 +362,7 @@ class Session:
         self.check(at_end=True)
 
 
-class _Decided(NamedTuple):
+class Decided(NamedTuple):
     """A past decision and the situation it was made in."""
 
     target: Target

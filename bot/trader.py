@@ -49,6 +49,11 @@ class RiskLimits:
     latency_ns: int = 0
 
 
+def within(lots: int, most_lots: int) -> int:
+    """Return the position of at most `most_lots` on either side that is nearest to `lots`."""
+    return max(-most_lots, min(most_lots, lots))
+
+
 class Trader:
     """Sends the commands that bring one account to its target."""
 
@@ -82,6 +87,11 @@ class Trader:
             self._idle_target = target if settled else None
             self._idle_at = self.state.changes
 
+    @property
+    def reached(self) -> Target | None:
+        """What was last reached, if nothing has changed since."""
+        return self._idle_target if self.state.changes == self._idle_at else None
+
     def is_idle(self, target: Target) -> bool:
         """Return whether `target` is what was last reached, and nothing has changed since."""
         if self.halted:
@@ -97,8 +107,7 @@ class Trader:
 
     def _allowed(self, target: Target) -> int:
         """Return the target's position within the limit, in lots."""
-        most = self.limits.max_position_lots
-        return max(-most, min(most, target.position_lots))
+        return within(target.position_lots, self.limits.max_position_lots)
 
     def halt(self, reason: str) -> None:
         """Stop trading for good: from now on the target is flat."""

@@ -7,6 +7,7 @@ pure function: the same view and parameters give the same target, nothing is kep
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -118,9 +119,9 @@ class View:
         self._bid_sat = self._ask_sat = 0
         self._bid_size_lots = self._ask_size_lots = volume_lots
 
-    def see_block(self, block: Block) -> None:
-        """Take in a block (engines only)."""
-        self._blocks.append(block)
+    def see_blocks(self, blocks: Iterable[Block]) -> None:
+        """Take in blocks in their order (engines only)."""
+        self._blocks.extend(blocks)
         self._blocks_seen = None
 
     # The market ---------------------------------------------------------------------------------------------

@@ -60,13 +60,14 @@ def backtest(options: Namespace) -> Outcome:
 def parity(options: Namespace) -> Outcome:
     """Run every engine on every strategy and compare fills, postings and marks with ==."""
     from backtests.parity import compare
+    from bot.config_settings import BACKTRADER, COMPILED, REFERENCE
     from bot.run import load_run, run_plan
 
     run = load_run(options.config)
-    engines = ("reference", "backtrader")
+    engines = (REFERENCE, BACKTRADER, COMPILED)
     rows = []
     for number, plan in enumerate(run.plans, 1):
-        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name}: {' and '.join(engines)}")
+        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name}: {', '.join(engines)}")
         results = [run_plan(plan, engine) for engine in engines]
         compare(results)
         first = results[0]

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
         commands, "backtest", "run every strategy of a configuration over its history", "fairhash backtest config.yaml"
     )
     config(run, optional=True)
-    run.add_argument("--engine", choices=("reference", "backtrader"), help="default: as configured")
+    run.add_argument("--engine", choices=("reference", "compiled", "backtrader"), help="default: as configured")
     run.add_argument("--out", type=Path, help="directory for the results; default: runs/<id>")
     run.add_argument("--no-report", action="store_true", help="print the summary only and write nothing")
     run.add_argument("--debug", action="store_true", help="check every invariant after every event (slower)")

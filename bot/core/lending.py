@@ -53,16 +53,23 @@ def usable(state: State, borrower: str, asset: int, replaced: int = 0, coming_ba
     held = market_lots(state) + coming_back
     found: list[tuple[Offer, int]] = []
     for offer in state.offers[asset]:
-        if offer.lender == borrower or offer.rate_ppb_day > limit:
+        if offer.lender == borrower:
             continue
-        amount = offer.remaining
+        most = offer.remaining
         if asset == CONTRACT:
-            amount = min(amount, room, held if offer.lender == MARKET else amount)
+            most = min(room, held if offer.lender == MARKET else most)
+        amount = drawable(offer.remaining, offer.rate_ppb_day, limit, most)
+        if asset == CONTRACT:
             room -= amount
             held -= amount if offer.lender == MARKET else 0
         if amount > 0:
             found.append((offer, amount))
     return found
+
+
+def drawable(remaining: int, rate_ppb_day: int, limit_ppb_day: int, most: int) -> int:
+    """Return what an offer gives when `most` can be delivered: nothing above the venue's rate limit; 0 or more."""
+    return max(min(remaining, most), 0) if rate_ppb_day <= limit_ppb_day else 0
 
 
 def market_lots(state: State) -> int:
@@ -223,6 +230,15 @@ def on_swap_rate(state: State, row: SwapRate) -> None:
     lend_to_market(state, asset)
     if row.available > 0:
         add_offer(state, MARKET, asset, row.available, row.rate_ppb_day, state.rules.loan_term_days)
+
+
+def pass_swap_rates(state: State, rows: int, offers: int) -> None:
+    """Count `rows` that were replaced before anyone could look, `offers` of which brought an offer, as if they came.
+
+    Only while no user offers anything, or one of them might have been taken.
+    """
+    state.conditions += rows
+    state.next_id += offers
 
 
 def lend_to_market(state: State, asset: int) -> None:

@@ -8,7 +8,7 @@ is, to within a satoshi a loan, what the balances say once everything is posted.
 
 from __future__ import annotations
 
-from bot.core.accrual import INDEX_BITS, INTEREST_DENOMINATOR
+from bot.core.accrual import INTEREST_DENOMINATOR, dividend_sat
 from bot.core.contract import MARK
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
@@ -70,21 +70,27 @@ class Standing:
     """
 
     __slots__ = (
-        "_cash_sat",
-        "_collateral_lots",
-        "_contract",
         "_safe",
+        "all_sat",
+        "cash_sat",
+        "collateral_lots",
+        "contract",
         "fixed_sat",
         "key",
         "lent",
         "lots",
+        "margin_carry",
         "margin_fixed_sat",
+        "margin_index",
         "margin_lots",
         "owed",
+        "spot_carry",
+        "spot_index",
+        "spot_lots",
     )
 
     def __init__(self, state: State, account: Account) -> None:
-        self._contract = state.contract
+        self.contract = state.contract
         self.key = (-1, -1, -1)
         self.owed: Interest | None = None
         self.lent: Interest | None = None
@@ -93,23 +99,31 @@ class Standing:
     def update(self, state: State, account: Account) -> None:
         """Sum up anew what has changed since it was last done; mostly that is the dividend index alone."""
         count, _, loan_changes = self.key
-        ledger, index = state.ledger, state.index
+        ledger = state.ledger
         if count != ledger.count:
             account.refresh(ledger)
+            self.all_sat = account.cached_sat
+            self.spot_lots = account.cached_spot_lots
             self.margin_lots = account.cached_margin_lots
-            self.lots = account.cached_spot_lots + self.margin_lots
+            self.lots = self.spot_lots + self.margin_lots
             balance = state.balance
-            self._cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
-            self._collateral_lots = balance(account.trading[CONTRACT])
+            self.cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
+            self.collateral_lots = balance(account.trading[CONTRACT])
         if loan_changes != state.loan_changes:
             self.owed = self._interest(state, [state.loans[i] for i in account.loan_ids])
             self.lent = self._interest(state, [loan for loan in state.loans.values() if loan.lender == account.name])
-        due = (self.margin_lots * (index - account.margin_index) + account.margin_carry) >> INDEX_BITS
-        spot_due = (account.cached_spot_lots * (index - account.spot_index) + account.spot_carry) >> INDEX_BITS
-        self.fixed_sat = account.cached_sat + spot_due + due
-        self.margin_fixed_sat = self._cash_sat + due
+        self.spot_index, self.spot_carry = account.spot_index, account.spot_carry
+        self.margin_index, self.margin_carry = account.margin_index, account.margin_carry
+        self.earn(state.index)
+        self.key = (ledger.count, state.index, state.loan_changes)
+
+    def earn(self, index: int) -> None:
+        """Count in the dividends that are due once the index has risen to `index`."""
+        due, _ = dividend_sat(self.margin_lots, index - self.margin_index, self.margin_carry)
+        spot_due, _ = dividend_sat(self.spot_lots, index - self.spot_index, self.spot_carry)
+        self.fixed_sat = self.all_sat + spot_due + due
+        self.margin_fixed_sat = self.cash_sat + due
         self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
-        self.key = (ledger.count, index, state.loan_changes)
 
     @staticmethod
     def _interest(state: State, loans: list[Loan]) -> Interest | None:
@@ -119,22 +133,22 @@ class Standing:
         """Return everything the account is worth, in satoshi: see total_equity_sat."""
         equity = self.fixed_sat
         if self.lots:
-            equity += notional_sat(self.lots, mark_sat, self._contract.lots_per_contract)
+            equity += notional_sat(self.lots, mark_sat, self.contract.lots_per_contract)
         if self.owed is not None:
             equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
         if self.lent is not None:
             interest = self.lent.due_sat(mark_sat, time_ns // NS_PER_S)
-            equity += interest - share_ppm(interest, self._contract.lending.venue_cut_ppm)
+            equity += interest - share_ppm(interest, self.contract.lending.venue_cut_ppm)
         return equity
 
     def margin_equity_sat(self, state: State, mark_sat: int, time_ns: int) -> int:
         """Return the equity of the trading wallet, in satoshi: see margin_equity_sat."""
-        value = notional_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract)
-        equity = self.margin_fixed_sat + value - fee_sat(abs(value), self._contract.taker_fee_ppm)
+        value = notional_sat(self.margin_lots, mark_sat, self.contract.lots_per_contract)
+        equity = self.margin_fixed_sat + value - fee_sat(abs(value), self.contract.taker_fee_ppm)
         if self.owed is not None:
             equity -= self.owed.due_sat(mark_sat, time_ns // NS_PER_S)
         if state.contract_is_collateral and self.margin_lots >= 0:
-            equity += notional_sat(self._collateral_lots, mark_sat, self._contract.lots_per_contract)
+            equity += notional_sat(self.collateral_lots, mark_sat, self.contract.lots_per_contract)
         return equity
 
     def is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
@@ -154,9 +168,9 @@ class Standing:
         return self._is_safe(state, mark_sat, time_ns)
 
     def _is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
-        required = requirement_sat(self.margin_lots, mark_sat, self._contract.lots_per_contract, state.maintenance_ppm)
+        required = requirement_sat(self.margin_lots, mark_sat, self.contract.lots_per_contract, state.maintenance_ppm)
         equity = self.margin_equity_sat(state, mark_sat, time_ns)
-        return equity >= required and equity * PPM >= required * self._contract.margin_call_ppm
+        return equity >= required and equity * PPM >= required * self.contract.margin_call_ppm
 
 
 def standing(state: State, account: Account) -> Standing:

@@ -30,12 +30,17 @@ def on_block(state: State, block: Block) -> None:
         return
     fee = pool_fee_sat(income, contract.payout.fee_ppm)
     net = income - fee
-    ledger, venue, now = state.ledger, state.venue, state.time_ns
-    ledger.begin()
-    ledger.move(now, "block", venue.pool, venue.pool_fee, fee, touches_users=False)
-    ledger.move(now, "block", venue.pool, venue.dividends, net, touches_users=False)
+    state.ledger.begin()
+    post_block(state, state.time_ns, fee, net)
     rise, state.index_carry = index_rise(net, state.index_carry, contract.tranche_lots)
     state.index += rise
+
+
+def post_block(state: State, time_ns: int, fee_sat: int, net_sat: int) -> None:
+    """Post what a block brings: the pool's fee, and the rest to those who are owed dividends."""
+    ledger, venue = state.ledger, state.venue
+    ledger.move(time_ns, "block", venue.pool, venue.pool_fee, fee_sat, touches_users=False)
+    ledger.move(time_ns, "block", venue.pool, venue.dividends, net_sat, touches_users=False)
 
 
 def settle_dividends(state: State, account: Account) -> None:

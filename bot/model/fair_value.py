@@ -155,6 +155,11 @@ class FairValue:
             self._find_piece(time_ns)
         return self._value_sat + self._slope_sat_ns * (self._until_ns - time_ns)
 
+    def line(self, time_ns: int) -> tuple[int, float, float]:
+        """Return (U, V, b): until U, or until a block comes, value_sat(t) is V + b (U - t), b per nanosecond."""
+        self.value_sat(time_ns)
+        return self._until_ns, self._value_sat, self._slope_sat_ns
+
     def value_at_rate_sat(self, time_ns: int, rate_per_day: float) -> float:
         """Return C3 discounted at the continuous `rate_per_day` r in e^{-r u}, satoshi per contract.
 

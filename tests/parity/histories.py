@@ -27,6 +27,8 @@ from bot.model.knowledge import GENESIS_TIME_S
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 from strategies.view import Target, View, Wake
+from tests.parity.moods import Whim
+from tests.parity.moods import decide as whimsical
 
 START_NS = 1_410_739_200 * NS_PER_S
 HOUR_NS = 3_600 * NS_PER_S
@@ -233,6 +235,9 @@ def _strategy(draw: random.Random, use: str) -> Strategy:
     if use == "moody":
         mind = Mind(draw.randrange(10**9), draw.choice((1, 5, 20)) * HOUR_NS, draw.choice((3, 100, 400)))
         return Strategy("moody", moody, mind)
+    if use == "whimsical":
+        whim = Whim(draw.randrange(10**9), draw.choice((1, 5, 20)) * HOUR_NS, draw.choice((3, 100, 400)), True)
+        return Strategy("whimsical", whimsical, replace(whim, sleeps=draw.random() < 0.7))
     found: Any = strategies.load(use)
     return Strategy(use, found.decide, found.params_type(), found.band)
 

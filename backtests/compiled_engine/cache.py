@@ -1,0 +1,81 @@
+"""Where machine code is kept between runs: in the user's cache directory, a directory for each version of the sources.
+
+The name of a directory is a digest of everything its machine code was made from, the processor among it. So nothing is
+ever out of date, a package may be read-only, and processes that start at once write the same content to one place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from bot import core
+from strategies import view
+
+OURS = (*Path(core.__file__ or "").parent.glob("*.py"), *Path(__file__).parent.glob("*.py"), Path(view.__file__))
+
+
+def home() -> Path:
+    """Return the directory that holds all machine code: NUMBA_CACHE_DIR if it is set, else the user's cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "fairhash" / "machine-code"
+
+
+def digest(functions: Iterable[Callable[..., Any]], layout: str) -> str:
+    """Return the name for machine code made from our sources, `functions` and their `layout` of parameters."""
+    import llvmlite
+    import numba
+    from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
+
+    parts = hashlib.sha256()
+    made_by = (sys.version, numba.__version__, llvmlite.__version__, get_host_cpu_name())
+    for text in (*made_by, get_host_cpu_features().flatten(), layout):
+        parts.update(text.encode() + b"\0")
+    for path in sorted(OURS):
+        parts.update(path.read_bytes())
+    for function in functions:
+        _add(parts, function.__code__)
+        parts.update(repr(function.__defaults__).encode())
+        names = function.__code__.co_names
+        constants = {name: function.__globals__[name] for name in names if name in function.__globals__}
+        plain = {
+            name: repr(value) for name, value in constants.items() if isinstance(value, bool | int | float | tuple)
+        }
+        parts.update(repr(sorted(plain.items())).encode())
+    return parts.hexdigest()[:32]
+
+
+def _add(parts: Any, code: CodeType) -> None:
+    parts.update(code.co_code + repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _add(parts, constant)
+        else:
+            parts.update(repr(constant).encode())
+
+
+@contextmanager
+def kept_in(directory: Path) -> Iterator[bool]:
+    """Let functions that are declared inside keep their machine code in `directory`; False if it cannot be written."""
+    from numba import config
+
+    before = config.CACHE_DIR
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    config.CACHE_DIR = str(directory)
+    try:
+        yield writable
+    finally:
+        config.CACHE_DIR = before

@@ -1,0 +1,262 @@
+"""What all runs on one history share: the market, the fair value and the dividend index as arrays, computed once.
+
+None of it depends on what is held: the value and the index follow from contract, chain and growth model alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+
+from backtests.compiled_engine.journey import Columns
+from backtests.compiled_engine.strategy import worths_of
+from backtests.compiled_engine.wide import MOST_DENOMINATOR
+from backtests.plan import Plan, World
+from bot.core import settlement
+from bot.core.accrual import INTEREST_DENOMINATOR
+from bot.core.contract import Contract, int64_bounds
+from bot.core.events import BTC, CONTRACT, RANK_BLOCK, Bar, Block, Quote, SwapRate
+from bot.core.state import MarketRules, new_state
+from bot.core.units import INT64_MAX, PPM
+from bot.errors import UnsupportedError
+from bot.model.fair_value import FairValue
+from bot.session import Strategy
+
+MOST: Final = INT64_MAX // 2
+"""No number of the compiled code reaches this; the other half is room for what is added before it is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """What blocks and swap rates leave behind, so that any stretch of them can be taken in at once.
+
+    Entry k of a running list is what stands after k blocks, rows or events: `fees_sat` and `nets_sat` sum what was
+    posted, `begun` counts transactions over all events, `block_begun` up to and with each block; `last` is, for each
+    asset, the last row so far (-1: none); `offers` counts rows that brought an offer.
+    """
+
+    blocks: list[Block]
+    fees_sat: list[int]
+    nets_sat: list[int]
+    index: list[int]
+    carry: list[int]
+    begun: list[int]
+    block_begun: list[int]
+    rates: list[SwapRate]
+    last: tuple[list[int], list[int]]
+    offers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One history on one chain under one contract, ready for any number of runs; nothing in it is changed by a run."""
+
+    plan: Plan
+    events: Sequence[Bar] | Sequence[Quote]
+    columns: Columns
+    world: list[World]
+    passages: Passages
+    highest_sat: int
+    """No price of the history is above it."""
+    _worths: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many market events the run has."""
+        return len(self.events)
+
+    def with_worths(self, names: tuple[str, ...]) -> Columns:
+        """Return the columns with the worths of these names, computed when first asked for."""
+        for name in names:
+            if name not in self._worths:
+                self._worths[name] = _worths(self, name)
+        return self.columns._replace(**{name: self._worths[name] for name in names})
+
+    def fits(self, plan: Plan) -> bool:
+        """Return whether `plan` differs in nothing but strategy, deposit, limits and the market's rules."""
+        ours, theirs = self.plan, plan
+        return (
+            ours.history is theirs.history
+            and (ours.blocks is theirs.blocks or ours.blocks == theirs.blocks)
+            and (ours.past_epochs is theirs.past_epochs or ours.past_epochs == theirs.past_epochs)
+            and ours.growth == theirs.growth
+            and ours.settings.contract == theirs.settings.contract
+            and (ours.settings.start_ns, ours.end_ns) == (theirs.settings.start_ns, theirs.end_ns)
+        )
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Return what `plan` shares with every plan on its history, chain, contract and growth model.
+
+    Raises UnsupportedError where the contract or the history reach beyond what 64 bits hold.
+    """
+    start, end, history = plan.settings.start_ns, plan.end_ns, plan.history
+    events: Sequence[Any]
+    if history.bars:
+        events = [bar for bar in history.bars if start <= bar.time_ns and bar.close_ns <= end]
+    else:
+        events = [quote for quote in history.quotes if start <= quote.time_ns <= end]
+    world = plan.world()
+    blocks = [event for _, rank, event in world if rank == RANK_BLOCK and isinstance(event, Block)]
+    rates = [event for _, _, event in world if isinstance(event, SwapRate)]
+    passages = _passages(plan.settings.contract, world, blocks, rates)
+    market = _market(events, bool(history.bars))
+    highest_sat = max(int(market[name].max(initial=0)) for name in ("open_sat", "mark_sat", "ask_sat"))
+    _check_bounds(plan.settings.contract, passages, highest_sat)
+    known_ns = market["known_ns"]
+    fair, difficulty = _values(plan, known_ns, blocks)
+    columns = Columns(
+        **market,
+        fair_sat=fair,
+        blocks_seen=np.searchsorted(np.array([b.time_ns for b in blocks], np.int64), known_ns, side="right"),
+        rates_seen=np.searchsorted(np.array([r.time_ns for r in rates], np.int64), known_ns, side="right"),
+        index=np.array(passages.index, np.int64),
+        difficulty=difficulty,
+        rate_asset=np.array([r.asset for r in rates], np.int64),
+        rate_ppb_day=np.array([r.rate_ppb_day for r in rates], np.int64),
+        rate_available=np.array([min(r.available, MOST) for r in rates], np.int64),
+        fair_long_sat=np.empty(0),
+        fair_short_sat=np.empty(0),
+        fair_lender_sat=np.empty(0),
+    )
+    for column in columns:
+        column.flags.writeable = False
+    prepared = Prepared(replace(plan, strategy=_NOBODY), events, columns, world, passages, highest_sat)
+    prepared.with_worths(worths_of(plan.strategy.decide))
+    return prepared
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError("a prepared history has no strategy")
+
+
+_NOBODY: Final = Strategy("", _nothing, None)
+
+
+def _market(events: Sequence[Any], is_bars: bool) -> dict[str, Any]:
+    """Return the columns of bars or quotes."""
+    width = len(Bar._fields if is_bars else Quote._fields)
+    try:
+        rows = np.array(events, dtype=np.int64).reshape(-1, width).T.copy()
+    except OverflowError as error:
+        raise UnsupportedError("the history has numbers beyond 64 bits: take --engine reference") from error
+    if is_bars:
+        opens_ns, known_ns, open_sat, _, _, mark_sat, volume = rows
+        none = np.zeros_like(volume)
+        bid_sat, bid_size, ask_sat, ask_size = none, volume, none, volume
+    else:
+        known_ns, bid_sat, bid_size, ask_sat, ask_size = rows
+        mark_sat = (bid_sat + ask_sat) // 2  # rounded down, as Exchange.on_quote does
+        opens_ns, open_sat = known_ns, mark_sat
+    names = "open_ns open_sat known_ns mark_sat bid_sat bid_size_lots ask_sat ask_size_lots"
+    columns = (opens_ns, open_sat, known_ns, mark_sat, bid_sat, bid_size, ask_sat, ask_size)
+    return dict(zip(names.split(), columns, strict=True))
+
+
+def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
+    """Return the model's value at each event, asked in order as a session asks it, and the difficulty after k blocks.
+
+    Between two changes of what is known the value is a straight line: the model is asked once for each.
+    """
+    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth)
+    fair, difficulty = np.empty(len(known_ns)), np.empty(len(blocks) + 1)
+    difficulty[0] = value.difficulty
+    seen = np.searchsorted(known_ns, np.array([b.time_ns for b in blocks], np.int64), side="left").tolist()
+    line: tuple[int, float, float] | None = None
+    from_at = at = 0
+    times = known_ns.tolist()
+
+    def draw(to: int) -> None:
+        if line is not None and to > from_at:
+            until_ns, value_sat, slope_sat_ns = line
+            fair[from_at:to] = value_sat + slope_sat_ns * (until_ns - known_ns[from_at:to])
+
+    for k, first in enumerate([*seen, len(times)]):  # events before `first` do not know block k
+        while at < first:
+            now = value.line(times[at])
+            if now != line:
+                draw(at)
+                line, from_at = now, at
+            at = first if times[first - 1] < now[0] else min(first, bisect_left(times, now[0]))
+        if k < len(blocks):
+            value.on_block(blocks[k])
+            difficulty[k + 1] = value.difficulty
+    draw(len(times))
+    return fair, difficulty
+
+
+def _worths(prepared: Prepared, name: str) -> Any:
+    """Return what the model says at each event by that name of the view, at the swap rates of that moment."""
+    plan, columns, blocks = prepared.plan, prepared.columns, prepared.passages.blocks
+    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth)
+    rate_of, taught, told = [0, 0], 0, 0
+    worths = np.empty(prepared.count)
+    rows = zip(columns.known_ns.tolist(), columns.blocks_seen.tolist(), columns.rates_seen.tolist(), strict=True)
+    for at, (known_ns, seen, rates) in enumerate(rows):
+        for block in blocks[taught:seen]:
+            value.on_block(block)
+        for row in prepared.passages.rates[told:rates]:
+            rate_of[row.asset] = row.rate_ppb_day
+        taught, told = seen, rates
+        if name == "fair_long_sat":
+            worths[at] = value.value_to_long(known_ns, rate_of[BTC])
+        elif name == "fair_short_sat":
+            worths[at] = value.value_to_short(known_ns, rate_of[CONTRACT])
+        else:
+            worths[at] = value.value_to_lender(known_ns, 0, rate_of[CONTRACT])
+    worths.flags.writeable = False
+    return worths
+
+
+def _passages(contract: Contract, world: list[World], blocks: list[Block], rates: list[SwapRate]) -> Passages:
+    """Return what blocks and rows leave behind, told by the core's own rule for each block."""
+    state = new_state(contract, MarketRules(), 0, keep_moves=False)
+    venue, ledger = state.venue, state.ledger
+    index, carry, fees, nets, begun_by = [0], [0], [0], [0], []
+    for block in blocks:
+        before = ledger.transaction
+        settlement.on_block(state, block)
+        begun_by.append(ledger.transaction - before)
+        index.append(state.index)
+        carry.append(state.index_carry)
+        fees.append(state.balance(venue.pool_fee))
+        nets.append(state.balance(venue.dividends))
+    of_blocks = iter(begun_by)
+    begun = list(accumulate((next(of_blocks) if rank == RANK_BLOCK else 1 for _, rank, _ in world), initial=0))
+    last: tuple[list[int], list[int]] = ([-1], [-1])
+    for place, row in enumerate(rates):
+        for asset in (BTC, CONTRACT):
+            last[asset].append(place if row.asset == asset else last[asset][-1])
+    return Passages(
+        blocks=blocks,
+        fees_sat=fees,
+        nets_sat=nets,
+        index=index,
+        carry=carry,
+        begun=begun,
+        block_begun=[begun[at + 1] for at, (_, rank, _) in enumerate(world) if rank == RANK_BLOCK],
+        rates=rates,
+        last=last,
+        offers=list(accumulate((row.available > 0 for row in rates), initial=0)),
+    )
+
+
+def _check_bounds(contract: Contract, passages: Passages, highest_sat: int) -> None:
+    """Refuse by name what would leave 64 bits; what depends on the account is looked at before each leap."""
+    margin_ppm = max(step.initial_ppm for step in contract.margin)
+    tranche_sat = contract.tranche_lots * highest_sat // contract.lots_per_contract
+    for what, number, most in (
+        ("the highest price, in satoshi", highest_sat, int64_bounds(contract).max_price_sat),
+        ("the tranche's worth x margin", tranche_sat * max(margin_ppm, PPM), MOST),
+        ("margin x margin call level", tranche_sat * margin_ppm // PPM * contract.margin_call_ppm, MOST),
+        ("the dividend index x tranche", passages.index[-1] * contract.tranche_lots, MOST),
+        ("lots per contract x interest's unit", contract.lots_per_contract * INTEREST_DENOMINATOR, MOST_DENOMINATOR),
+    ):
+        if number > most:
+            what = f"{what} is {number}, the compiled engine's integers reach {most}"
+            raise UnsupportedError(f"{contract.id}: {what}: take --engine reference")
