@@ -18,6 +18,7 @@ EXIT_CODES = """exit codes:
   6  two engines disagree
   7  a strategy failed
   8  the results could not be written
+  9  the journal was refused, or could not be written
   130  interrupted
   143  terminated
 """
