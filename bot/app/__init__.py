@@ -5,11 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, project, runs, value
+from bot.app import figures, paper, project, runs, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("backtest", None): runs.backtest,
+    ("paper", None): paper.paper,
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,

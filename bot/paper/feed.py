@@ -65,7 +65,8 @@ class ReplayFeed:
                 ranked.append((row.time_ns, RANK_OPEN, Opening(row.time_ns, row.open_sat, row.volume_lots)))
                 ranked.append((row.close_ns, RANK_DATA, row))
         ranked.sort(key=itemgetter(0, 1))  # stable: rows of one instant keep their order
-        self.all: list[Event] = [event for _, _, event in ranked]
+        # An identical row at the same instant says nothing new, and would make a place in the feed ambiguous.
+        self.all: list[Event] = [event for _, _, event in dict.fromkeys(ranked)]
 
     async def events(self, after: Event | None) -> AsyncIterator[Event]:
         """Yield everything behind `after`. Raises HistoryError if it is not part of this history."""

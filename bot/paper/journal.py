@@ -71,8 +71,11 @@ class Journal:
     __slots__ = ("_connection", "_depth", "_nonces", "_pending", "_risen", "_sidecar", "_unfolded", "broken", "hash",
                  "path", "sequence")  # fmt: skip
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
-        """Open the journal at `path`, or begin one. `synchronous` other than FULL loses entries: tests show it."""
+    def __init__(self, path: Path, *, synchronous: str = "FULL", is_copy: bool = False) -> None:
+        """Open the journal at `path`, or begin one.
+
+        `synchronous` other than FULL loses entries: tests show it. `is_copy` takes a file whose end was never noted.
+        """
         _refuse_place(path)
         self.path = path
         self.broken = ""
@@ -80,17 +83,19 @@ class Journal:
         self._unfolded = 0
         self._pending: list[Entry] = []
         self._risen: dict[str, int] = {}
-        fresh = not path.exists()
         noted = _noted(path)
-        if fresh and noted is not None:
-            raise _refused(path, f"is gone, though {noted.sequence} entries of it were acknowledged")
+        if not path.exists():
+            if noted is not None and noted.sequence:
+                raise _refused(path, f"is gone, though {noted.sequence} entries of it were acknowledged", _RESTORE)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # nobody else's business
         self._connection = _connect(path, synchronous)
         try:
             _migrate(self._connection, path)
             row = self._connection.execute("SELECT max(sequence), hash FROM entries").fetchone()
             self.sequence: int = row[0] or 0
             self.hash: bytes = row[1] or FIRST_HASH
-            _refuse_cut(self._connection, path, noted, self.sequence)
+            if not is_copy:
+                _refuse_cut(self._connection, path, noted, self.sequence)
             self._nonces: dict[str, int] = dict(self._connection.execute("SELECT key, nonce FROM nonces"))
         except sqlite3.DatabaseError as error:
             self._connection.close()
