@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from bot.core.units import NS_PER_S
 from bot.desk import Desk, StrategyHangsError, take
 from bot.errors import JournalError, Problem
 from bot.facts import read_head, reloaded, sessions_of
@@ -116,35 +115,3 @@ class Daemon:
         if asking and asked == before:
             self._asked_at_last_look = -1
             raise StrategyHangsError(f"{iso_utc(asking[0].view.time_ns)}: no answer in time")
-
-    # What can be asked --------------------------------------------------------------------------------------
-
-    def status(self) -> dict[str, Any]:
-        """Return how the run stands, as plain JSON: amounts in satoshi, sizes in lots, times in UTC."""
-        first = next(iter(self.desks.values())).session
-        return {
-            "time_utc": iso_utc(self.time_ns),
-            "time_ns": self.time_ns,
-            "events": self.steps,
-            "entries": self.journal.sequence,
-            "contract": first.settings.contract.id,
-            "price_sat": first.state.mark_sat,
-            "fair_sat": int(first.value.value_sat(self.time_ns)) if not first.state.expired else 0,
-            "to_expiry_s": max(first.settings.contract.end_ns - self.time_ns, 0) // NS_PER_S,  # rounded down
-            "expired": first.state.expired,
-            "strategies": [_standing(desk) for desk in self.desks.values()],
-        }
-
-
-def _standing(desk: Desk) -> dict[str, Any]:
-    session = desk.session
-    state = session.state
-    return {
-        "name": desk.name,
-        "mode": session.trader.mode,
-        "position_lots": session.exchange.position_lots(desk.name),
-        "equity_sat": session.exchange.equity_sat(desk.name),
-        "orders": sum(order.is_live for order in state.live),
-        "loans": len(state.accounts[desk.name].loan_ids),
-        "fills": sum(fill.user == desk.name for fill in state.fills),
-    }

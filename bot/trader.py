@@ -67,7 +67,18 @@ class RiskLimits:
 class Trader:
     """Sends the commands that bring one account to its target."""
 
-    __slots__ = ("_idle_at", "_idle_target", "_last_code", "account", "last_cid", "limits", "mode", "state", "submit")
+    __slots__ = (
+        "_idle_at",
+        "_idle_target",
+        "_last_code",
+        "account",
+        "last_cid",
+        "limits",
+        "mode",
+        "reason",
+        "state",
+        "submit",
+    )
 
     def __init__(self, state: State, account: Account, submit: Submit, limits: RiskLimits) -> None:
         self.state = state
@@ -75,6 +86,7 @@ class Trader:
         self.submit = submit
         self.limits = limits
         self.mode = ACTIVE
+        self.reason = ""
         self.last_cid = 0
         self._idle_at = -1
         self._idle_target: Target | None = None
@@ -138,6 +150,7 @@ class Trader:
     def turn(self, mode: str, reason: str) -> None:
         """Change what may be done from now on to one of MODES."""
         self.mode = mode
+        self.reason = "" if mode == ACTIVE else reason
         self._idle_target = None
         self.state.notify(self.account.name, "halt" if self.is_stopped else mode, reason)
 

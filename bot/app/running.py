@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backtests.output import btc_text
+from bot.app.journals import carry_out
+from bot.app.tables import status_text
 from bot.core.units import NS_PER_S
 from bot.daemon import Daemon
 from bot.errors import FairhashError
@@ -23,6 +26,7 @@ from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_o
 from bot.paper.feed import Feed
 from bot.paper.journal import Journal
 from bot.run import Run, limits_of, load_run
+from bot.standing import status
 
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
@@ -145,8 +149,6 @@ class Running:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a command that came over the console."""
-        from bot.app.journals import carry_out
-
         reply = carry_out(self.daemon, request)
         self._tell()
         return reply
@@ -180,17 +182,13 @@ class Running:
         """Show the status line at a terminal."""
         if self.as_json or not sys.stderr.isatty():
             return
-        status = self.daemon.status()
-        parts = [f"{status['time_utc'][:16].replace('T', ' ')} UTC", f"{btc_text(status['price_sat'])[:-4]} BTC"]
+        now = status(self.daemon)
+        parts = [f"{now['time_utc'][:16].replace('T', ' ')} UTC", f"{btc_text(now['price_sat'])[:-4]} BTC"]
         if self.feed.simulated:
             parts[-1] += " (simulated)"
-        parts.append(f"fair {btc_text(status['fair_sat'])[:-4]}")
-        parts += [
-            f"{one['name']} {one['position_lots']:+d} {btc_text(one['equity_sat'])[:-6]}"
-            for one in status["strategies"]
-        ]
-        import shutil
-
+        parts.append(f"fair {btc_text(now['fair_sat'])[:-4]}")
+        for one in now["strategies"]:
+            parts.append(f"{one['name']} {one['position_lots']:+d} {btc_text(one['equity_sat'])[:-6]}")
         width = shutil.get_terminal_size().columns - 1
         print("\r\x1b[K" + "  ".join(parts)[:width], end="\n" if last else "", file=sys.stderr, flush=True)
 
@@ -200,12 +198,10 @@ class Running:
 
     def document(self) -> dict[str, Any]:
         """Return how the run stands at its end."""
-        return {"simulated_prices": self.feed.simulated, "journal": str(self.journal.path), **self.daemon.status()}
+        return {"journal": str(self.journal.path), "ended_by": self.ended_by or "feed", **status(self.daemon)}
 
     def text(self) -> str:
         """Return how the run stands at its end, for people."""
-        from bot.app.journals import status_text
-
-        text = status_text(self.daemon.status(), self.feed.simulated)
+        text = status_text(status(self.daemon))
         go_on = "" if self.daemon.time_ns >= self.end_ns else "\nstart it again to go on"
         return f"{text}\njournal: {self.journal.path}{go_on}"

@@ -71,10 +71,11 @@ class Journal:
     __slots__ = ("_connection", "_depth", "_nonces", "_pending", "_risen", "_sidecar", "_unfolded", "broken", "hash",
                  "path", "sequence")  # fmt: skip
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL", is_copy: bool = False) -> None:
+    def __init__(self, path: Path, *, synchronous: str = "FULL", end_is_right: bool = False) -> None:
         """Open the journal at `path`, or begin one.
 
-        `synchronous` other than FULL loses entries: tests show it. `is_copy` takes a file whose end was never noted.
+        `synchronous` other than FULL loses entries: tests show it. `end_is_right` takes the end that is there for
+        what was acknowledged.
         """
         _refuse_place(path)
         self.path = path
@@ -85,7 +86,7 @@ class Journal:
         self._risen: dict[str, int] = {}
         noted = _noted(path)
         if not path.exists():
-            if noted is not None and noted.sequence:
+            if noted is not None and noted.sequence and not end_is_right:
                 raise _refused(path, f"is gone, though {noted.sequence} entries of it were acknowledged", _RESTORE)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # nobody else's business
         self._connection = _connect(path, synchronous)
@@ -94,7 +95,7 @@ class Journal:
             row = self._connection.execute("SELECT max(sequence), hash FROM entries").fetchone()
             self.sequence: int = row[0] or 0
             self.hash: bytes = row[1] or FIRST_HASH
-            if not is_copy:
+            if not end_is_right:
                 _refuse_cut(self._connection, path, noted, self.sequence)
             self._nonces: dict[str, int] = dict(self._connection.execute("SELECT key, nonce FROM nonces"))
         except sqlite3.DatabaseError as error:
