@@ -187,8 +187,8 @@ class Running:
         if self.feed.simulated:
             parts[-1] += " (simulated)"
         parts.append(f"fair {btc_text(now['fair_sat'])[:-4]}")
-        for one in now["strategies"]:
-            parts.append(f"{one['name']} {one['position_lots']:+d} {btc_text(one['equity_sat'])[:-6]}")
+        rows = ((one["name"], one["position_lots"], one["equity_sat"]) for one in now["strategies"])
+        parts += [f"{name} {lots:+d} {btc_text(equity_sat)[:-6]}" for name, lots, equity_sat in rows]
         width = shutil.get_terminal_size().columns - 1
         print("\r\x1b[K" + "  ".join(parts)[:width], end="\n" if last else "", file=sys.stderr, flush=True)
 

@@ -85,7 +85,8 @@ class Journal:
         self._pending: list[Entry] = []
         self._risen: dict[str, int] = {}
         noted = _noted(path)
-        if not path.exists():
+        fresh = not path.exists()
+        if fresh:
             if noted is not None and noted.sequence and not end_is_right:
                 raise _refused(path, f"is gone, though {noted.sequence} entries of it were acknowledged", _RESTORE)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # nobody else's business
@@ -106,6 +107,9 @@ class Journal:
             raise
         self._sidecar = sidecar.Sidecar(head_path(path))
         self._sidecar.write(self.sequence, self.hash)
+        if fresh:  # a power cut must not take the names of the files and leave what they hold
+            self._sidecar.sync()
+            _sync_directory(path.parent)
 
     # Writing ------------------------------------------------------------------------------------------------
 
@@ -224,16 +228,14 @@ class Journal:
 
         Raises JournalError, with the sequence, at the first one whose hash is not that of what it follows and says.
         """
-        before = FIRST_HASH
-        if first > 1:
-            row = self._connection.execute("SELECT hash FROM entries WHERE sequence = ?", (first - 1,)).fetchone()
-            before = row[0] if row else FIRST_HASH
-        expected = max(first, 1)
-        rows = self._connection.execute(
-            "SELECT * FROM entries WHERE sequence BETWEEN ? AND ? ORDER BY sequence", (first, last)
-        )
+        before, expected = FIRST_HASH, max(first, 1)
         try:
-            for row in rows:
+            if first > 1:
+                row = self._connection.execute("SELECT hash FROM entries WHERE sequence = ?", (first - 1,)).fetchone()
+                before = row[0] if row else FIRST_HASH
+            for row in self._connection.execute(
+                "SELECT * FROM entries WHERE sequence BETWEEN ? AND ? ORDER BY sequence", (first, last)
+            ):
                 entry = Entry._make(row)
                 if entry.sequence != expected:
                     raise _refused(self.path, f"entry {expected} is missing", _RESTORE)
@@ -277,6 +279,14 @@ def _refuse_place(path: Path) -> None:
             raise _refused(name, "is read-only", "make it writable, or choose another place with --journal")
     if not path.parent.is_dir():
         raise _refused(path, "is in a directory that is not there", "make it first")
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _noted(path: Path) -> sidecar.Acknowledged | None:

@@ -42,11 +42,13 @@ class Sidecar:
 
 
 def read(path: Path) -> Acknowledged | None:
-    """Return what was acknowledged last, or None if there is no such file; raises ValueError if it says nothing."""
+    """Return what was acknowledged last, or None if nothing was ever noted. Raises ValueError if it cannot be read."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
+    if not content.strip(b"\0"):
+        return None  # the power failed before the first note
     found = [_parsed(content[at : at + _SLOT]) for at in (0, _SLOT)]
     whole = [one for one in found if one is not None]
     if not whole:
