@@ -14,8 +14,8 @@ from bot.errors import ParityError
 COMPARED: Final = ("fills", "postings", "marks", "notices", "observations")
 
 
-def compare(results: Sequence[RunResult]) -> None:
-    """Return if all results of one plan are equal to the first one's.
+def compare(results: Sequence[RunResult], compared: Sequence[str] = COMPARED) -> None:
+    """Return if all results of one plan are equal to the first one's in the lists that are `compared`.
 
     Raises ParityError that names the first difference: the engines, the list, the index, the field and both values.
     Raises ValueError for results of different plans, which could not agree.
@@ -25,7 +25,7 @@ def compare(results: Sequence[RunResult]) -> None:
         plans = [(r.name, r.user, r.contract, r.start_ns, r.end_ns, r.start_equity_sat) for r in (first, other)]
         if plans[0] != plans[1]:
             raise ValueError(f"results of different plans: {first.engine} {plans[0]}, {other.engine} {plans[1]}")
-        for name in COMPARED:
+        for name in compared:
             difference = _first_difference(getattr(first, name), getattr(other, name))
             if difference:
                 place, ours, theirs = difference

@@ -20,7 +20,7 @@ from bot.contract_settings import ContractSettings
 from bot.core.contract import Contract, int64_bounds
 from bot.errors import ConfigError, FairhashError, Problem, cause
 from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, where
-from bot.strict_yaml import read
+from bot.strict_yaml import read, read_bytes
 
 Resolve = Callable[[str], type[Any]]
 """From what `use` names to the strategy's Params class; raises a FairhashError for an unknown name."""
@@ -115,6 +115,21 @@ def explain_settings(settings: Settings) -> list[Row]:
     for index, strategy in enumerate(settings.strategies):
         rows.extend(explain(strategy.params, settings.origins, f"strategies[{index}].params"))
     return rows + list(explain(settings.contract_settings, settings.contract_origins, "contract"))
+
+
+def strategies_of(text: str, resolve: Resolve) -> tuple[StrategySettings, ...]:
+    """Return the strategies with their parameters that a configuration's text describes; it names no file that is read.
+
+    Raises ConfigError with all problems of the document and of the strategies' parameters.
+    """
+    document = read_bytes(text.encode(), "config.yaml")
+    reading = Reading(problems=list(document.problems))
+    if document.root is not None:
+        reading.section(document.root, Config)
+        found = _strategies(reading, resolve)
+        if not reading.problems:
+            return found
+    raise ConfigError(in_file_order(reading.problems))
 
 
 def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, ...]:

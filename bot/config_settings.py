@@ -172,6 +172,15 @@ class RiskSettings:
         doc="Fall of marked equity from its peak at which a strategy is closed out and stopped; 100 %: never.",
     )
 
+    max_answer_ns: int = setting(
+        Duration(),
+        key="max_answer_time",
+        default="2 s",
+        low="100 ms",
+        high="1 h",
+        doc="A strategy that takes longer to answer the daemon is halted; a backtest waits.",
+    )
+
     def cross_check(self) -> Iterator[Conflict]:
         for key, size in (("max_position", self.max_position), ("max_order", self.max_order)):
             if size == 0:

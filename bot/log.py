@@ -10,14 +10,16 @@ from bot.core.events import Fill, Notice
 from bot.history.fields import iso_utc
 
 
-def run_logger(**context: Any) -> Any:
+def run_logger(as_json: bool = False, **context: Any) -> Any:
     """Return a logger to stderr with `context` bound; coloured lines at a terminal, one JSON object a line otherwise.
 
     structlog is imported here, when a log is asked for, so that other commands start without it.
     """
     import structlog
 
-    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.processors.JSONRenderer() if as_json or not sys.stderr.isatty() else structlog.dev.ConsoleRenderer()
+    )
     logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr), processors=[structlog.processors.add_log_level, renderer]
     )

@@ -221,7 +221,13 @@ def _limits(settings: Settings) -> RiskLimits:
         max_drawdown_ppm=settings.config.risk.max_drawdown_ppm,
         stale_after_ns=settings.config.fills.stale_after_ns,
         latency_ns=settings.config.fills.latency_ns,
+        max_answer_ns=settings.config.risk.max_answer_ns,
     )
+
+
+def limits_of(run: Run) -> RiskLimits:
+    """Return the limits that a run's configuration sets."""
+    return _limits(run.settings)
 
 
 def run_plan(plan: Plan, engine: str) -> Any:

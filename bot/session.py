@@ -6,7 +6,7 @@ An engine feeds it the world's events in the order of bot.core.events and asks f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -22,13 +22,15 @@ from bot.core.units import NS_PER_S, PPM, ceil_div, sat_from_float_half_even
 from bot.errors import StrategyError, cause
 from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
-from bot.trader import RiskLimits, Trader
+from bot.trader import ACTIVE, RiskLimits, Trader
 from strategies.view import NEVER, Target, View, Wake, target_fault
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
 AWAKE: Final = Target(0)
 """Stands for an answer that is not known: without a wake, the strategy is asked."""
+FLAT_TARGET: Final = Target(0)
+"""What a strategy that is stopped is taken to want; the trader knows whether to hold or to close."""
 SLEEPLESS: Final = Wake(inf, -inf, 0)
 """What a target without a wake comes to."""
 
@@ -79,7 +81,9 @@ class Session:
         "_last_market_ns",
         "_peak_sat",
         "_sound",
+        "asked",
         "exchange",
+        "is_asking",
         "marks",
         "observations",
         "settings",
@@ -112,6 +116,8 @@ class Session:
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
+        self.asked = 0  # how often the strategy was asked, and whether it is being asked: a watchdog looks at both
+        self.is_asking = False
         if settings.debug:
             self.check()
 
@@ -167,15 +173,21 @@ class Session:
 
     def decide(self) -> None:
         """Mark the account, check the drawdown, ask the strategy, take the next step to its target."""
-        if self.state.expired:
-            return
-        view = self.view
+        if not self.state.expired:
+            self.watch()
+            self.act()
+
+    def watch(self) -> None:
+        """Mark the account and check the drawdown: what happens at every market event, whoever decides."""
         equity = self.mark()
         if equity > self._peak_sat:
             self._peak_sat = equity
         elif equity < self._floor_sat() and not self.trader.halted:
             self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self._peak_sat} sat")
-        last = self._last
+
+    def act(self) -> None:
+        """Ask the strategy, unless it sleeps or is stopped, and take the next step to its target."""
+        view, last = self.view, self._last
         if last is not None and not self.settings.debug and last.is_asleep(view, self._situation()):
             target = last.target
         else:
@@ -183,6 +195,28 @@ class Session:
         if self.settings.observe:
             self._observe()
         self.trader.follow(view, target)
+
+    def turn(self, mode: str, reason: str) -> None:
+        """Change what the strategy may do, by order of an operator or of who watches it; one of bot.trader.MODES.
+
+        Active again, its drawdown is measured from what it is worth now.
+        """
+        self.trader.turn(mode, reason)
+        if mode == ACTIVE:
+            self._peak_sat = max(self.view.equity_sat, 1)
+
+    def obey(self) -> None:
+        """Carry out at once what a turn to `halted` or `flat` asks for, without waiting for the next market event."""
+        if self.trader.is_stopped and not self.state.expired:
+            self.trader.follow(self.view, FLAT_TARGET)
+
+    def reload(self, params: Any, limits: RiskLimits) -> None:
+        """Go on with other parameters and limits; a strategy that sleeps is woken by the next market event."""
+        self.strategy = replace(self.strategy, params=params)
+        self.settings = replace(self.settings, limits=limits)
+        self.trader.limits = limits
+        self._floor_ppm = PPM - limits.max_drawdown_ppm
+        self._last = None
 
     def mark(self) -> int:
         """Record the account's worth at the mark, for those who decide themselves, and return it in satoshi."""
@@ -288,10 +322,17 @@ class Session:
     def _ask(self) -> Target:
         """Return the strategy's answer. Raises StrategyError if it fails or is not a target."""
         view, strategy = self.view, self.strategy
+        if self.trader.is_stopped:
+            self._last = None
+            return FLAT_TARGET
+        self.asked += 1
+        self.is_asking = True
         try:
             target = strategy.decide(view, strategy.params)
         except (Exception, SystemExit, GeneratorExit) as error:  # ending the program would look like success
             raise StrategyError(f"{self._at()}: {cause(error)}") from error
+        finally:
+            self.is_asking = False
         if type(target) is not Target or target != self._sound:
             fault = "not a Target" if type(target) is not Target else target_fault(target, self.settings.contract)
             if fault:
@@ -347,7 +388,7 @@ class Session:
 
     def _situation(self) -> tuple[object, ...]:
         state = self.state
-        return (state.changes, state.conditions, self.trader.halted)
+        return (state.changes, state.conditions, self.trader.mode)
 
     # The end ------------------------------------------------------------------------------------------------
 

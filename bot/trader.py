@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
@@ -26,7 +27,7 @@ from bot.core.order import (
     Transfer,
 )
 from bot.core.state import State
-from bot.core.units import PPM, fee_sat, notional_sat
+from bot.core.units import NS_PER_S, PPM, fee_sat, notional_sat
 from strategies.view import Target, View
 
 Submit = Callable[[Command], int | Rejection]
@@ -35,11 +36,24 @@ Submit = Callable[[Command], int | Rejection]
 SLACK_PPM = 20_000
 
 
+ACTIVE: Final = "active"
+REDUCING: Final = "reducing"
+HALTED: Final = "halted"
+FLAT: Final = "flat"
+MODES: Final = {
+    ACTIVE: "the strategy trades within its limits",
+    REDUCING: "it is asked, and may only make its position smaller",
+    HALTED: "it is not asked, its orders are cancelled, its position is held",
+    FLAT: "it is not asked, its position is closed",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RiskLimits:
     """What no target may exceed. Sizes in lots, drawdown in parts per million of peak equity (10^6: none).
 
-    `stale_after_ns`: market events further apart than this are told of as a gap.
+    `stale_after_ns`: market events further apart than this are told of as a gap. `max_answer_ns`: a strategy that takes
+    longer to answer the daemon is halted; a backtest waits.
     """
 
     max_position_lots: int
@@ -47,6 +61,7 @@ class RiskLimits:
     max_drawdown_ppm: int
     stale_after_ns: int
     latency_ns: int = 0
+    max_answer_ns: int = 2 * NS_PER_S
 
 
 def within(lots: int, most_lots: int) -> int:
@@ -57,15 +72,27 @@ def within(lots: int, most_lots: int) -> int:
 class Trader:
     """Sends the commands that bring one account to its target."""
 
-    __slots__ = ("_cid", "_idle_at", "_idle_target", "_last_code", "account", "halted", "limits", "state", "submit")
+    __slots__ = (
+        "_idle_at",
+        "_idle_target",
+        "_last_code",
+        "account",
+        "last_cid",
+        "limits",
+        "mode",
+        "reason",
+        "state",
+        "submit",
+    )
 
     def __init__(self, state: State, account: Account, submit: Submit, limits: RiskLimits) -> None:
         self.state = state
         self.account = account
         self.submit = submit
         self.limits = limits
-        self.halted = False
-        self._cid = 0
+        self.mode = ACTIVE
+        self.reason = ""
+        self.last_cid = 0
         self._idle_at = -1
         self._idle_target: Target | None = None
         self._last_code = ""
@@ -77,8 +104,11 @@ class Trader:
         if self.halted:
             target = Target(0)
         self.account.refresh(self.state.ledger)
-        delta = self._allowed(target) - self.account.cached_spot_lots - self.account.cached_margin_lots
         live = [o for o in self.state.live if o.is_live and not o.forced and o.command.user == self.account.name]
+        if self.mode == HALTED:
+            self._cancel(live)
+            return
+        delta = self._allowed(target) - self.account.cached_spot_lots - self.account.cached_margin_lots
         if delta:
             self._trade(view, target, delta, live)
         else:
@@ -106,14 +136,32 @@ class Trader:
         return True
 
     def _allowed(self, target: Target) -> int:
-        """Return the target's position within the limit, in lots."""
+        """Return the target's position within the limits, in lots."""
+        if self.mode == REDUCING:
+            held = self.account.cached_spot_lots + self.account.cached_margin_lots
+            return max(min(held, 0), min(max(held, 0), target.position_lots))
         return within(target.position_lots, self.limits.max_position_lots)
 
+    @property
+    def halted(self) -> bool:
+        """Whether the position is being closed, or is closed, whatever the strategy wants."""
+        return self.mode == FLAT
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the strategy need not be asked."""
+        return self.mode in (FLAT, HALTED)
+
     def halt(self, reason: str) -> None:
-        """Stop trading for good: from now on the target is flat."""
-        self.halted = True
+        """Stop trading until somebody decides otherwise: from now on the target is flat."""
+        self.turn(FLAT, reason)
+
+    def turn(self, mode: str, reason: str) -> None:
+        """Change what may be done from now on to one of MODES."""
+        self.mode = mode
+        self.reason = "" if mode == ACTIVE else reason
         self._idle_target = None
-        self.state.notify(self.account.name, "halt", reason)
+        self.state.notify(self.account.name, "halt" if self.is_stopped else mode, reason)
 
     def _send(self, command: Command) -> bool:
         answer = self.submit(command)
@@ -143,13 +191,13 @@ class Trader:
         elif not reduces:
             size = self._fund_margin(view, target, size)
         if size:
-            self._cid += 1
+            self.last_cid += 1
             now = self.state.time_ns
             self._send(
                 PlaceOrder(
                     now,
                     self.account.name,
-                    self._cid,
+                    self.last_cid,
                     wallet,
                     size,
                     target.limit_price_sat,

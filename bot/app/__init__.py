@@ -5,11 +5,21 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, project, runs, value
+from bot.app import figures, journals, paper, project, runs, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("backtest", None): runs.backtest,
+    ("paper", None): paper.paper,
+    ("status", None): journals.status,
+    ("orders", None): journals.orders,
+    ("positions", None): journals.positions,
+    **{(name, None): journals.turn for name in ("halt", "reduce", "flatten", "resume")},
+    ("journal", "show"): journals.show,
+    ("journal", "verify"): journals.verify,
+    ("journal", "replay"): journals.replay,
+    ("journal", "export"): journals.export,
+    ("journal", "accept"): journals.accept,
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,

@@ -59,6 +59,10 @@ def backtest(options: Namespace) -> Outcome:
 
 def parity(options: Namespace) -> Outcome:
     """Run every engine on every strategy and compare fills, postings and marks with ==."""
+    if options.journal is not None:
+        from bot.app.journals import journal_parity
+
+        return journal_parity(options)
     from backtests.parity import compare
     from bot.config_settings import BACKTRADER, COMPILED, REFERENCE
     from bot.run import load_run, run_plan

@@ -21,9 +21,13 @@ def add(commands: Any) -> None:
     run.add_argument("--log", action="store_true", help="log fills and notices to stderr, stamped by the run's clock")
 
     parity = command(
-        commands, "parity", "run every engine and compare all postings with ==", "fairhash parity config.yaml"
+        commands,
+        "parity",
+        "run every engine and compare all postings with ==",
+        "fairhash parity config.yaml\n  fairhash parity --journal runs/TH1BTC-2014Q4.journal",
     )
     config(parity, optional=True)
+    parity.add_argument("--journal", type=Path, metavar="FILE", help="compare a paper run instead: the file it wrote")
     check = command(
         commands,
         "check",

@@ -1,0 +1,207 @@
+"""A running daemon: the one place with a clock. Signals, pace, watchdog, console, and what people see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from backtests.output import btc_text
+from bot.app.journals import carry_out
+from bot.app.tables import status_text
+from bot.core.units import NS_PER_S
+from bot.daemon import Daemon
+from bot.errors import FairhashError
+from bot.facts import facts_of, refuse_other
+from bot.history.fields import iso_utc
+from bot.log import log_run, run_logger
+from bot.paper.console import serve, socket_path
+from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
+from bot.paper.feed import Feed
+from bot.paper.journal import Journal
+from bot.run import Run, limits_of, load_run
+from bot.standing import status
+
+BATCH: Final = 256
+"""Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
+STATUS_EVERY_S: Final = 0.5
+
+
+class Running:
+    """One run of the daemon, from recovery to its end."""
+
+    def __init__(self, run: Run, config: Path, journal: Path, feed: Feed, speed: int, as_json: bool) -> None:
+        """Recover. `speed` is how many seconds of a replay pass in one; 0: as fast as it goes."""
+        self.run_config, self.feed, self.speed, self.as_json = config, feed, speed, as_json
+        self.end_ns = run.plans[0].end_ns
+        self.ended_by = ""
+        began = time.monotonic()
+        self.journal = Journal(journal)
+        try:
+            facts = facts_of(run.plans, run.documents["config.yaml"].decode(), feed.name)
+            if self.journal.sequence == 0:
+                self.journal.append(HEAD, ALL_VENUES, facts["start_ns"], head_text(facts))
+                self.journal.commit()
+            self.daemon = Daemon(self.journal)
+            refuse_other(self.daemon.head, facts, self.journal)
+            self.daemon.recover()
+            self._logger = run_logger(as_json, simulated_prices=feed.simulated)
+            self._told = {name: self._marks(name) for name in self.daemon.desks}
+            took_s = time.monotonic() - began
+            self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
+            if facts["config"] != self.daemon.config or limits_of(run) != self.daemon.limits:
+                self.daemon.reload(facts["config"], limits_of(run))
+                self._log("parameters", text="taken from the configuration as it is now")
+        except BaseException:
+            self.journal.close()
+            raise
+
+    def close(self) -> None:
+        """Make durable what waits and let go of the journal."""
+        self.journal.close()
+
+    # The loop -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
+        loop = asyncio.get_running_loop()
+        server = await serve(self.journal.path, self._answer)
+        pump = asyncio.create_task(self._pump())
+
+        def end(name: str) -> None:
+            self.ended_by = name
+            pump.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end, number.name)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        ticker = asyncio.create_task(self._tick())
+        try:
+            with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
+                await pump
+        finally:
+            ticker.cancel()
+            server.close()
+            socket_path(self.journal.path).unlink(missing_ok=True)
+            self._status(last=True)
+        self._log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
+
+    async def _pump(self) -> None:
+        batch: list[Event] = []
+        async for event in self.feed.events(self.daemon.last):
+            if self.speed:
+                await self._until_due(event)
+                self._take_in([event])
+                continue
+            batch.append(event)
+            if len(batch) == BATCH:
+                self._take_in(batch)
+                batch = []
+                await asyncio.sleep(0)
+        self._take_in(batch)
+        if self.daemon.time_ns < self.end_ns:
+            self._take_in([Passed(self.end_ns)])
+
+    async def _until_due(self, event: Event) -> None:
+        """Wait until a replay at this speed has come to the event's time."""
+        if not hasattr(self, "_origin"):
+            self._origin = (time.monotonic_ns(), self.daemon.time_ns)
+        began_ns, from_ns = self._origin
+        due_ns = began_ns + (time_of(event) - from_ns) // self.speed  # rounded down
+        await asyncio.sleep(max(due_ns - time.monotonic_ns(), 0) / NS_PER_S)
+
+    def _take_in(self, events: Sequence[Event]) -> None:
+        self.daemon.take_in(events)
+        self._tell()
+
+    @contextlib.contextmanager
+    def _watchdog(self) -> Any:
+        """Look from time to time, from a signal, whether a strategy has been asked for too long."""
+        tick_s = self.daemon.limits.max_answer_ns / NS_PER_S / 2
+        before = signal.signal(signal.SIGALRM, lambda number, frame: self.daemon.look())
+        signal.siginterrupt(signal.SIGALRM, False)  # no write is to be cut short by it
+        signal.setitimer(signal.ITIMER_REAL, tick_s, tick_s)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    # Orders of people ---------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Take parameters and limits from the configuration anew, or say why not and go on as before."""
+        try:
+            run = load_run(self.run_config)
+            facts = facts_of(run.plans, run.documents["config.yaml"].decode(), self.feed.name)
+            refuse_other(self.daemon.head, facts, self.journal)
+        except FairhashError as error:
+            self._log("not_reloaded", text=str(error))
+            return
+        self.daemon.reload(facts["config"], limits_of(run))
+        self._log("reloaded", text="parameters and limits are those of the configuration now")
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer a command that came over the console."""
+        reply = carry_out(self.daemon, request)
+        self._tell()
+        return reply
+
+    # What people see ----------------------------------------------------------------------------------------
+
+    def _log(self, event: str, **fields: Any) -> None:
+        self._clear()
+        self._logger.info(event, time=iso_utc(self.daemon.time_ns), **fields)
+
+    def _marks(self, name: str) -> tuple[int, int]:
+        state = self.daemon.desks[name].session.state
+        return len(state.fills), len(state.notices)
+
+    def _tell(self) -> None:
+        """Log what has happened since it was last told; it is durable by now."""
+        for name, desk in self.daemon.desks.items():
+            now, (fills, notices) = self._marks(name), self._told[name]
+            if now != (fills, notices):
+                self._told[name] = now
+                self._clear()
+                state = desk.session.state
+                log_run(self._logger.bind(strategy=name), state.fills[fills:], state.notices[notices:])
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(STATUS_EVERY_S)
+            self._status()
+
+    def _status(self, last: bool = False) -> None:
+        """Show the status line at a terminal."""
+        if self.as_json or not sys.stderr.isatty():
+            return
+        now = status(self.daemon)
+        parts = [f"{now['time_utc'][:16].replace('T', ' ')} UTC", f"{btc_text(now['price_sat'])[:-4]} BTC"]
+        if self.feed.simulated:
+            parts[-1] += " (simulated)"
+        parts.append(f"fair {btc_text(now['fair_sat'])[:-4]}")
+        rows = ((one["name"], one["position_lots"], one["equity_sat"]) for one in now["strategies"])
+        parts += [f"{name} {lots:+d} {btc_text(equity_sat)[:-6]}" for name, lots, equity_sat in rows]
+        width = shutil.get_terminal_size().columns - 1
+        print("\r\x1b[K" + "  ".join(parts)[:width], end="\n" if last else "", file=sys.stderr, flush=True)
+
+    def _clear(self) -> None:
+        if not self.as_json and sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr)
+
+    def document(self) -> dict[str, Any]:
+        """Return how the run stands at its end."""
+        return {"journal": str(self.journal.path), "ended_by": self.ended_by or "feed", **status(self.daemon)}
+
+    def text(self) -> str:
+        """Return how the run stands at its end, for people."""
+        text = status_text(status(self.daemon))
+        go_on = "" if self.daemon.time_ns >= self.end_ns else "\nstart it again to go on"
+        return f"{text}\njournal: {self.journal.path}{go_on}"

@@ -1,0 +1,117 @@
+"""The daemon: every strategy at its own desk, one journal, one feed; recovery is a replay of the journal.
+
+A step is an event with everything decided on it. Steps are committed whole, so that a crash leaves none half done:
+what is found again is the state between two steps, and the feed goes on behind the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from bot.desk import Desk, StrategyHangsError, take
+from bot.errors import JournalError, Problem
+from bot.facts import read_head, reloaded, sessions_of
+from bot.history.fields import iso_utc
+from bot.paper.entries import ALL_VENUES, HALT, HEAD, PARAMS, Control, Event, encode, time_of
+from bot.paper.journal import Journal
+from bot.trader import RiskLimits
+
+BY_OPERATOR: Final = "operator"
+BY_STRATEGY: Final = "strategy"
+
+
+class Daemon:
+    """What runs: `last` is the last event that was taken in, `steps` how many there were, those recovered included."""
+
+    def __init__(self, journal: Journal, on_failure: str = HALT, keep_moves: bool = False) -> None:
+        """Read the journal's head and set the desks up as it says; `recover` comes next."""
+        self.journal = journal
+        self.head = read_head(journal)
+        self.config: str = self.head["config"]
+        self.limits = RiskLimits(**self.head["limits"])
+        self.desks = {session.user: Desk(journal, session) for session in sessions_of(self.head, keep_moves)}
+        self.on_failure = on_failure
+        self.last: Event | None = None
+        self.steps = 0
+        self._asked_at_last_look = -1
+
+    # Recovery -----------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Come to where the journal ends. Raises JournalError for entries that do not fit it."""
+        desks = list(self.desks.values())
+        for entry in self.journal.entries():
+            if entry.kind == HEAD:
+                continue
+            content: Any = entry.content()
+            if entry.is_event:
+                self.last = content
+                self.steps += 1
+                for desk in desks:
+                    desk.replay_event(content)
+            elif isinstance(content, Control) and content.action == PARAMS:
+                self._reload(content.text)
+            elif entry.venue in self.desks:
+                self.desks[entry.venue].replay(content)
+            else:
+                what = f"entry {entry.sequence} is of {entry.venue!r}, which is no strategy of this run"
+                raise JournalError([Problem(str(self.journal.path), what)])
+
+    # Live ---------------------------------------------------------------------------------------------------
+
+    def take_in(self, events: Sequence[Event]) -> None:
+        """Carry out one step for each event; when this returns, all of them are durable."""
+        with self.journal.group():
+            for event in events:
+                self._step(event)
+
+    def _step(self, event: Event) -> None:
+        time_ns = time_of(event)
+        self.journal.append(type(event).__name__, ALL_VENUES, time_ns, encode(event))
+        self.last = event
+        self.steps += 1
+        for desk in self.desks.values():
+            if take(desk.session, event):
+                failure = desk.decide()
+                if failure:
+                    desk.control(Control(time_ns, self.on_failure, BY_STRATEGY, failure))
+
+    def control(self, names: Sequence[str], action: str, by: str, text: str) -> None:
+        """Turn the strategies of these names; durable on return."""
+        with self.journal.group():
+            for name in names:
+                self.desks[name].control(Control(self.time_ns, action, by, text))
+
+    def reload(self, config: str, limits: RiskLimits) -> None:
+        """Go on with the parameters of a configuration's text and with these limits; durable on return.
+
+        The text was read and checked before, and is of the same strategies.
+        """
+        text = json.dumps({"config": config, "limits": asdict(limits)}, sort_keys=True)
+        with self.journal.group():
+            control = Control(self.time_ns, PARAMS, BY_OPERATOR, text)
+            self.journal.append(Control.__name__, ALL_VENUES, control.time_ns, encode(control))
+            self._reload(text)
+
+    def _reload(self, text: str) -> None:
+        params, self.limits = reloaded(text)
+        self.config = json.loads(text)["config"]
+        for name, desk in self.desks.items():
+            desk.session.reload(params[name], self.limits)
+
+    @property
+    def time_ns(self) -> int:
+        """The time of the last event, or of the start."""
+        return next(iter(self.desks.values())).session.state.time_ns if self.last is None else time_of(self.last)
+
+    def look(self) -> None:
+        """Raise StrategyHangsError inside a strategy that was already being asked at the last look (by a timer)."""
+        asking = [desk.session for desk in self.desks.values() if desk.session.is_asking]
+        asked = sum(desk.session.asked for desk in self.desks.values())
+        before, self._asked_at_last_look = self._asked_at_last_look, asked if asking else -1
+        if asking and asked == before:
+            self._asked_at_last_look = -1
+            raise StrategyHangsError(f"{iso_utc(asking[0].view.time_ns)}: no answer in time")

@@ -1,0 +1,154 @@
+"""The daemon posts what the backtest posts, wherever it is killed and whatever it is told in between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backtests import reference
+from backtests.parity import compare
+from backtests.plan import Plan
+from bot.daemon import BY_OPERATOR, Daemon
+from bot.errors import JournalError, ParityError
+from bot.facts import facts_of, loaded_strategies
+from bot.paper.entries import ALL_VENUES, FLATTEN, HALT, HEAD, REDUCE, RESUME, Event, Passed, head_text
+from bot.paper.feed import ReplayFeed
+from bot.paper.journal import Journal
+from bot.replaying import COMPARED, Replayed, agree, replayed
+from tests.parity.histories import random_plan
+
+ACTIONS = (HALT, REDUCE, FLATTEN, RESUME, RESUME)
+
+
+def paper_plan(seed: int, kind: str, **params: int) -> tuple[Plan, str]:
+    """Return a random plan of the moody strategy and the text of a configuration that names it."""
+    plan = random_plan(seed, kind, "moody", debug=False)
+    mind = plan.strategy.params
+    named = {"seed": mind.seed, "patience_ns": mind.patience_ns, "lots": mind.lots, **params}
+    text = "contract: c.yaml\nhistory: {market: m.csv}\nstrategies:\n  - use: tests.moods\n    params: "
+    text += "{" + ", ".join(f"{key}: {value}" for key, value in named.items()) + "}\n"
+    settings = replace(plan.settings, observe=False)
+    history = replace(plan.history, rates=list(dict.fromkeys(plan.history.rates)))  # as a feed tells them
+    return replace(plan, strategy=loaded_strategies(text)[0], settings=settings, history=history), text
+
+
+def feed_of(plan: Plan) -> ReplayFeed:
+    history = plan.history
+    market = history.quotes or history.bars
+    return ReplayFeed("random", True, market, history.rates, plan.blocks, plan.settings.start_ns, plan.end_ns)
+
+
+def begin(path: Path, plan: Plan, text: str) -> Journal:
+    journal = Journal(path, synchronous="OFF")  # nobody pulls the plug here; tests/crash does
+    if not journal.sequence:
+        journal.append(HEAD, ALL_VENUES, plan.settings.start_ns, head_text(facts_of([plan], text, "random")))
+        journal.commit()
+    return journal
+
+
+def crash(journal: Journal) -> None:
+    """Leave a journal as a kill does: what is not committed is gone, nothing is folded."""
+    journal._pending.clear()
+    journal._risen.clear()
+    journal._connection.close()
+    journal._sidecar.close()
+
+
+def rest_of(feed: ReplayFeed, after: Event | None) -> list[Event]:
+    async def gather() -> list[Event]:
+        return [event async for event in feed.events(after)]
+
+    return asyncio.run(gather())
+
+
+def paper_run(path: Path, plan: Plan, text: str, seed: int, controls: bool) -> int:
+    """Run the daemon over the plan's history with kills, and controls between events; return the number of kills."""
+    draw, feed, kills = random.Random(f"{seed}:paper"), feed_of(plan), 0
+    while True:
+        journal = begin(path, plan, text)
+        daemon = Daemon(journal)
+        daemon.recover()
+        for event in rest_of(feed, daemon.last):
+            daemon.take_in([event])
+            if controls and draw.random() < 0.05:
+                daemon.control(list(daemon.desks), draw.choice(ACTIONS), BY_OPERATOR, "a test")
+            if draw.random() < 0.04:
+                crash(journal)
+                kills += 1
+                break
+        else:
+            if daemon.time_ns < plan.end_ns:
+                daemon.take_in([Passed(plan.end_ns)])
+            journal.close()
+            return kills
+
+
+def outcome(path: Path) -> Replayed | None:
+    journal = Journal(path)
+    try:
+        return replayed(journal)
+    except JournalError as error:
+        assert "no market event" in str(error)
+        return None
+    finally:
+        journal.close()
+
+
+@pytest.mark.parametrize("kind", ["bars", "quotes"])
+def test_a_paper_run_with_kills_posts_what_the_backtest_posts(tmp_path: Path, kind: str) -> None:
+    kills = compared = fills = 0
+    for seed in range(40):
+        plan, text = paper_plan(seed, kind)
+        path = tmp_path / f"{seed}.journal"
+        kills += paper_run(path, plan, text, seed, controls=False)
+        run = outcome(path)
+        if run is None:
+            continue
+        assert agree(run) == "reference"
+        compare([replace(run.results[0], end_ns=plan.end_ns), reference.run(plan)], COMPARED)
+        compared, fills = compared + 1, fills + len(run.results[0].fills)
+    assert compared > 30 and kills > 60 and fills > 100
+
+
+@pytest.mark.parametrize("kind", ["bars", "quotes"])
+def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(40, 80):
+        plan, text = paper_plan(seed, kind)
+        path = tmp_path / f"{seed}.journal"
+        paper_run(path, plan, text, seed, controls=True)
+        run = outcome(path)
+        if run is None:
+            continue
+        agree(run)
+        seen.update(content.action for venue, content in run.happenings if venue)
+    assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 20
+
+
+def test_a_strategy_that_raises_is_halted_by_name_and_stays_so(tmp_path: Path) -> None:
+    plan, text = paper_plan(3, "quotes")
+    failing = text.replace("{seed", f"{{raises_at: {plan.history.quotes[5].time_ns}, seed")
+    plan = replace(plan, strategy=loaded_strategies(failing)[0])
+    paper_run(tmp_path / "j", plan, failing, 3, controls=False)
+    run = outcome(tmp_path / "j")
+    assert run is not None
+    (halt,) = [content for venue, content in run.happenings if venue]
+    assert (halt.action, halt.by) == (HALT, "strategy") and "RuntimeError: as it was told" in halt.text
+    assert run.daemon.desks["moods"].session.trader.mode == "halted"
+    agree(run)
+
+
+def test_a_tampered_posting_is_found(tmp_path: Path) -> None:
+    plan, text = paper_plan(5, "quotes")
+    paper_run(tmp_path / "j", plan, text, 5, controls=False)
+    run: Any = outcome(tmp_path / "j")
+    posting = run.results[0].postings[10]
+    run.results[0].postings[10] = posting._replace(amount=posting.amount + 1)
+    with pytest.raises(ParityError, match=r"postings\[10\].amount"):
+        agree(run)
