@@ -72,6 +72,7 @@ class ChainKnowledge:
         self._begin(start_s, targets[-1])
 
     def _begin(self, start_s: int, target: int) -> None:
+        """Begin an epoch; its number is read from the height of the latest block, where that is known."""
         self.epoch_start_ns = start_s * NS_PER_S
         self.target = target
         self.difficulty = difficulty_float(target)
@@ -82,7 +83,7 @@ class ChainKnowledge:
             self.growth = forecast(self._growth_model, known)
             self.steps: tuple[Step, ...] = (reproducible_step(self.growth),)
         else:
-            self._at_retarget = model.forecast(known)
+            self._at_retarget = model.forecast(known, self._epoch)
             self._take(self._at_retarget)
 
     def _take(self, path: PathForecast) -> None:
@@ -94,13 +95,17 @@ class ChainKnowledge:
     def _sharpen(self, height: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
         gaps = height % BLOCKS_PER_EPOCH
-        if self.path is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
+        model = path_model(self._growth_model)
+        if model is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
             return False
-        from bot.model.paths import with_blocks_seen
-
-        self._take(with_blocks_seen(self._at_retarget, gaps, (time_ns - self.epoch_start_ns) / NS_PER_S))
+        seconds = (time_ns - self.epoch_start_ns) / NS_PER_S
+        self._take(model.with_blocks_seen(self._at_retarget, self._epoch, gaps, seconds))
         self.sharpened_ns = time_ns
         return True
+
+    @property
+    def _epoch(self) -> int | None:
+        return None if self._height is None else self._height // BLOCKS_PER_EPOCH  # floor
 
     @property
     def step(self) -> Step:
@@ -113,16 +118,18 @@ class ChainKnowledge:
         Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
         with another difficulty than its epoch has.
         """
-        begins = self._begins_epoch(block)
+        begins, before = self._begins_epoch(block), self._height
+        if not begins and block.bits != self.bits:
+            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
+            raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
+        self._height = block.height
         if begins:
             self._log_ratios.append(log_ratio(self.target, block.target))
             self.bits = block.bits
             self._begin(block.header_time_s, block.target)
-        elif block.bits != self.bits:
-            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
-            raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
-        halved = self._height is None or _era_after(block.height) != _era_after(self._height)
-        self._height = block.height
+        elif before is None:  # now the number of the epoch is known, and with it the next halving
+            self._begin(self.epoch_start_ns // NS_PER_S, self.target)  # exact: it began at a whole second
+        halved = before is None or _era_after(block.height) != _era_after(before)
         self.known_ns = max(self.known_ns, block.time_ns)
         if len(self._fees) == FEE_BLOCKS:
             self._fees_sum_sat -= self._fees[0]
