@@ -18,13 +18,14 @@ from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
 from bot.config import Settings, load_settings
 from bot.config_settings import AUTO, REFERENCE
-from bot.core.contract import FPPS, PRO_RATA
+from bot.core.contract import FPPS, PRO_RATA, Contract
 from bot.core.state import MarketRules
 from bot.errors import ConfigError, HistoryError, Problem, StrategyError, UnsupportedError, cause
 from bot.history.load import load as load_history
 from bot.history.series import History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
+from bot.model.fees import FeeDay, days_before
 from bot.model.growth import growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
@@ -107,6 +108,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     chain = load_chain(config.chain)
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
+    past_fees = fees_before(chain, contract, settings.start_ns)
     session = SessionSettings(
         contract=contract,
         rules=_market_rules(settings),
@@ -129,9 +131,17 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
-        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
+        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees))
     chosen = engine or config.run.engine
     return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), documents, notes)
+
+
+def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[FeeDay, ...]:
+    """Return the mean fees of the days over by `time_ns`, as far as figures carry them; none if none are paid out."""
+    if contract.payout.basis not in (FPPS, PRO_RATA):
+        return ()
+    known = (block for block in chain.blocks if chain.fees_from_ns <= block.time_ns < chain.fees_to_ns)
+    return days_before(known, time_ns)
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:

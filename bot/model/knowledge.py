@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain as joined
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Final
 
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, HALVING_BLOCKS, difficulty_float, subsidy_sat, target_from_bits
@@ -16,7 +17,7 @@ from bot.core.units import NS_PER_S
 from bot.errors import ChainError, Problem
 from bot.model.domain import refused
 from bot.model.growth import PATH_NAMES, GrowthModel, forecast, log_ratio, reproducible_step
-from bot.model.schedule import Step
+from bot.model.schedule import Step, Stretch, stretches
 
 if TYPE_CHECKING:
     from bot.model.path_growth import PathGrowth
@@ -157,6 +158,21 @@ class ChainKnowledge:
         raise ChainError(
             [Problem("blocks", what, f"feed every block whose height is a multiple of {BLOCKS_PER_EPOCH}")]
         )
+
+    def stretches(self, time_ns: int, end_ns: int) -> list[Stretch]:
+        """Return the expected path from `time_ns` on, as far as the stretch in which `end_ns` lies."""
+        elapsed_s, horizon_s = (time_ns - self.epoch_start_ns) / NS_PER_S, (end_ns - time_ns) / NS_PER_S
+        path = []
+        for stretch in stretches(elapsed_s, joined(self.steps, repeat(self.steps[-1])), self.height):
+            path.append(stretch)
+            if stretch.end_s >= horizon_s:
+                break
+        return path
+
+    @property
+    def knows_height(self) -> bool:
+        """Whether the height, hence the subsidy, can be told."""
+        return self._height is not None
 
     @property
     def mean_fees_sat(self) -> float:
