@@ -26,7 +26,7 @@ from bot.history.series import History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
 from bot.model.fees import FeeDay, days_before
-from bot.model.growth import growth_model
+from bot.model.growth import PATH_NAMES, growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 
@@ -124,9 +124,10 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     try:
         FairValue(contract, epochs, growth)
     except ModelError as error:
-        origin = settings.origins.get("value.retargets", str(path))
-        what = f"value.retargets: {error.problems[0].what}"
-        raise ConfigError([Problem(origin, what, "take fewer, or value.model: flat")]) from error
+        counts = config.value.model not in PATH_NAMES
+        key, remedy = ("retargets", "take fewer, or value.model: flat") if counts else ("model", "take value.model: flat")
+        origin = settings.origins.get(f"value.{key}", str(path))
+        raise ConfigError([Problem(origin, f"value.{key}: {error.problems[0].what}", remedy)]) from error
     plans = []
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)

@@ -196,7 +196,7 @@ def test_a_deposit_beyond_the_arithmetic_is_refused_with_its_line(
 def test_more_retargets_than_are_known_are_refused_by_check_with_their_line(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config.write_text(config.read_text() + "value: {retargets: 1000}\n")
+    config.write_text(config.read_text() + "value: {model: trailing, retargets: 1000}\n")
     assert main(["check", str(config)]) == 2
     assert f"{config}:5: value.retargets: " in capsys.readouterr().err
 

@@ -92,7 +92,7 @@ def test_the_shipped_configuration_says_what_it_says(project: Path) -> None:
     assert config.account.deposit_sat == 100 * 10**8
     assert (config.fills.latency_ns, config.fills.participation_ppm, config.fills.touch_fills) == (0, 100_000, False)
     assert (config.fills.loan_term_days, settings.borrow_demand) == (2, (0, 2_000))
-    assert config.value.growth == "trailing(6)"
+    assert config.value.growth == "anchored"
     assert (settings.max_position_lots, settings.max_order_lots, config.risk.max_drawdown_ppm) == (
         5_000,
         1_000,
@@ -139,7 +139,7 @@ def test_problems_of_configuration_parameters_and_contract_come_together(project
         ("max_order: 10 contracts", "maxorder: 10 contracts"),
         ("entry_band: 0.25", "entry_band: abc"),
         ("use: hold_long", "use: hold_lang"),
-        ("model: trailing", "model: !!python/object/apply:os.getcwd []"),
+        ("model: anchored", "model: !!python/object/apply:os.getcwd []"),
     )
     change(
         "contracts/TH1BTC-2014Q4.yaml",
