@@ -124,8 +124,8 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     try:
         FairValue(contract, epochs, growth)
     except ModelError as error:
-        counts = config.value.model not in PATH_NAMES
-        key, remedy = ("retargets", "take fewer, or value.model: flat") if counts else ("model", "take value.model: flat")
+        key = "model" if config.value.model in PATH_NAMES else "retargets"
+        remedy = "take value.model: flat" if key == "model" else "take fewer, or value.model: flat"
         origin = settings.origins.get(f"value.{key}", str(path))
         raise ConfigError([Problem(origin, f"value.{key}: {error.problems[0].what}", remedy)]) from error
     plans = []

@@ -160,7 +160,7 @@ def test_problems_of_configuration_parameters_and_contract_come_together(project
         "(write plain digits, like 6)",
         f"{tag}: the tag 'tag:yaml.org,2002:python/object/apply:os.getcwd' is not allowed (write the plain value)",
         f"{tag}: value.model: expected one of trailing, ewma, flat, anchored, damped, ar1, found a list "
-        "(for example trailing)",
+        "(for example anchored)",
         f"{line(config, 'maxorder')}: risk: unknown key 'maxorder' (did you mean max_order?)",
         f"{line(config, 'entry_band')}: strategies[0].params.entry_band: 'abc' is not a fraction between 0 and 5 "
         "(write it like 0.25)",
