@@ -10,6 +10,7 @@ from backtests.result import Observation, RunResult
 from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
 from bot.history.series import History
 from bot.model.fair_value import FairValue
+from bot.model.fees import FeeDay
 from bot.model.growth import GrowthModel
 from bot.session import Session, SessionSettings, Strategy
 
@@ -19,7 +20,10 @@ World = tuple[int, int, Block | SwapRate]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: `past_epochs` are (start in seconds, bits) of the difficulty epochs known at the start."""
+    """One run: `past_epochs` are (start in seconds, bits) of the difficulty epochs known at the start.
+
+    `past_fees` are the days over by then, (UTC day, mean fees of a block in satoshi), for payouts with fees.
+    """
 
     settings: SessionSettings
     strategy: Strategy
@@ -28,11 +32,15 @@ class Plan:
     blocks: Sequence[Block]
     history: History
     end_ns: int
+    past_fees: Sequence[FeeDay] = ()
+
+    def value(self) -> FairValue:
+        """Return a fresh model of the contract's value that knows what was known at the start of the run."""
+        return FairValue(self.settings.contract, self.past_epochs, self.growth, past_fees=self.past_fees)
 
     def session(self) -> Session:
         """Return a fresh session at the start of the run."""
-        value = FairValue(self.settings.contract, self.past_epochs, self.growth)
-        return Session(self.settings, self.strategy, value)
+        return Session(self.settings, self.strategy, self.value())
 
     def world(self) -> list[World]:
         """Return blocks and swap rates of the run in one order."""

@@ -137,9 +137,9 @@ class ValueSettings:
 
     model: str = setting(
         Choice("trailing", "ewma", FLAT, *PATH_NAMES),
-        default="trailing",
-        doc="How difficulty is expected to grow: a mean of past retargets (trailing, ewma), not at all (flat), or a "
-        "forecast with its uncertainty (anchored, the best by `fairhash validate-model`; damped; ar1).",
+        default="anchored",
+        doc="How difficulty is expected to grow: a forecast with its uncertainty (anchored, the best by `fairhash "
+        "validate-model`; damped; ar1), a mean of past retargets (trailing, ewma), or not at all (flat).",
     )
     retargets: int = setting(
         Integer(),

@@ -48,6 +48,7 @@ def facts_of(plans: Sequence[Plan], config: str, feed: str) -> dict[str, Any]:
         "limits": asdict(first.settings.limits),
         "growth": first.growth.name,
         "past_epochs": [list(epoch) for epoch in first.past_epochs],
+        "past_fees": [list(day) for day in first.past_fees],
         "strategies": [plan.strategy.name for plan in plans],
     }
 
@@ -105,9 +106,9 @@ def reloaded(text: str) -> tuple[dict[str, Any], RiskLimits]:
 def sessions_of(head: Mapping[str, Any], keep_moves: bool = True) -> list[Session]:
     """Return a fresh session for each strategy of a journal, as it was begun."""
     settings, growth = settings_of(head, keep_moves), growth_model(head["growth"])
-    epochs = _epochs(head)
+    epochs, fees = _epochs(head), _fees(head)
     return [
-        Session(settings, strategy, FairValue(settings.contract, epochs, growth))
+        Session(settings, strategy, FairValue(settings.contract, epochs, growth, past_fees=fees))
         for strategy in loaded_strategies(head["config"])
     ]
 
@@ -120,9 +121,13 @@ def plans_of(head: Mapping[str, Any], events: Sequence[Event]) -> list[Plan]:
     history = History(kinds[Bar], kinds[Quote], kinds[SwapRate], head["simulated"], ())
     settings, growth, end_ns = settings_of(head), growth_model(head["growth"]), time_of(events[-1])
     return [
-        Plan(settings, strategy, growth, _epochs(head), kinds[Block], history, end_ns)
+        Plan(settings, strategy, growth, _epochs(head), kinds[Block], history, end_ns, _fees(head))
         for strategy in loaded_strategies(head["config"])
     ]
+
+
+def _fees(head: Mapping[str, Any]) -> list[tuple[int, float]]:
+    return [(day, mean_sat) for day, mean_sat in head["past_fees"]]
 
 
 def _epochs(head: Mapping[str, Any]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
 from bot.contract_file import load_contract
-from bot.core.contract import Contract
+from bot.core.contract import FPPS, PRO_RATA, Contract
 from bot.core.units import NS_PER_DAY, NS_PER_S, PPB, PPM, SAT_PER_BTC
 from bot.errors import ConfigError, Problem
 from bot.model.carry import break_even_borrow, continuous_per_day, short_discount_per_day
@@ -29,6 +29,7 @@ from bot.model.domain import ModelError
 from bot.model.fair_value import Coming, FairValue
 from bot.model.growth import GrowthModel, growth_model
 from bot.model.schedule import EPOCH_S
+from bot.run import fees_before
 
 LEVELS: Final = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRADE_AT: Final = 0.25
@@ -171,8 +172,9 @@ def _month(growth_day: float) -> float:
 def fair_value(contract: Contract, chain: Chain, at_ns: int, model: GrowthModel) -> FairValue:
     """Return the fair value as it was known at `at_ns`: epochs begun by then, and blocks where they are carried."""
     known = chain.epochs_known_at(at_ns)
-    fair = FairValue(contract, [(epoch.start_s, epoch.bits) for epoch in known], model)
     begun_ns = known[-1].start_s * NS_PER_S
+    past_fees = fees_before(chain, contract, min(begun_ns, at_ns))
+    fair = FairValue(contract, [(epoch.start_s, epoch.bits) for epoch in known], model, past_fees=past_fees)
     if chain.from_ns <= begun_ns and at_ns < chain.to_ns:
         for block in chain.blocks_between(begun_ns, at_ns):
             if block.height > known[-1].first_height:  # one of the epoch before may share its effective time
@@ -188,7 +190,7 @@ def _implied(contract: Contract, fair: FairValue, at_ns: int, price: float, rate
         try:
             x = implied_growth_c3(
                 price,
-                fair.payout_rate_sat_s / SAT_PER_BTC,
+                fair.expected_rate_sat_s / SAT_PER_BTC,
                 (contract.end_ns - at_ns) / NS_PER_S,
                 elapsed_s=(at_ns - fair.knowledge.epoch_start_ns) / NS_PER_S,
                 discount_per_day=discount_per_day,
@@ -279,10 +281,20 @@ def _inputs(options: Namespace, contract: Contract, fair: FairValue, at_ns: int)
         Input("difficulty", f"{fair.difficulty:,.0f}", f"chain figures, {figures}; in force at the moment"),
         Input("epoch began", utc(fair.knowledge.epoch_start_ns), f"chain figures, {figures}"),
         growth,
+        *_fees(contract, fair),
         Input("swap rate, contracts", f"{options.swap_rate} % a day", typed(options.swap_rate, "1")),
         Input("swap rate, BTC", f"{options.btc_rate} % a day", typed(options.btc_rate, "0.0574")),
         Input("trading fee", f"{contract.taker_fee_ppm / 10_000:g} %", f"{options.contract}, taker"),
     )
+
+
+def _fees(contract: Contract, fair: FairValue) -> tuple[Input, ...]:
+    if contract.payout.basis not in (FPPS, PRO_RATA):
+        return ()
+    if fair.expected_fees_sat == 0.0:
+        return (Input("transaction fees", "left out", "none are known at the moment"),)
+    value = f"{fair.expected_fees_sat / SAT_PER_BTC:.4f} BTC a block"
+    return (Input("transaction fees", value, "AR(1) of the days known, mean over the term; see docs/fair-value.md"),)
 
 
 def utc(time_ns: int) -> str:

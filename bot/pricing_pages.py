@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import exp, log1p
 from typing import Any, Final
 
-from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
+from bot.core.units import NS_PER_S, SAT_PER_BTC
 from bot.drawing import ACCENT, INK, SECOND, THIRD, Band, Line, Panel, svg
 from bot.model.carry import continuous_per_day
 from bot.model.deterministic import growth_per_retarget, value_c3
@@ -205,11 +205,13 @@ def _decay(v: Valuation) -> Panel:
     bands = []
     path = v.fair.path
     if path is not None:
+        from bot.model.halvings import reward_steps
         from bot.model.random_clock import second_order
 
         elapsed_s = (v.at_ns - v.fair.knowledge.epoch_start_ns) / NS_PER_S
         end_s = (v.contract.end_ns - v.at_ns) / NS_PER_S
-        laws = [second_order(path, end_s, elapsed_s, (t - v.at_ns) / NS_PER_S) for t in times[:-1]]
+        rewards = reward_steps(v.fair.knowledge.height, v.fair.expected_fees_sat, path.retargets)
+        laws = [second_order(path, end_s, elapsed_s, (t - v.at_ns) / NS_PER_S, rewards) for t in times[:-1]]
         for low, high, opacity in _BANDS:
             edges = [
                 [
@@ -246,7 +248,7 @@ def _against_growth(v: Valuation) -> Panel:
         points = []
         for month in months:
             x = growth_per_retarget(log1p(month) / MONTH_DAYS)
-            rate_s = v.payout_day_btc / (NS_PER_DAY / NS_PER_S)
+            rate_s = v.fair.expected_rate_sat_s / SAT_PER_BTC
             value = value_c3(
                 rate_s,
                 x,

@@ -18,7 +18,7 @@ from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
 from bot.config import Settings, draft_settings
 from bot.config_settings import AUTO, COMPILED, REFERENCE
-from bot.core.contract import FPPS, PRO_RATA
+from bot.core.contract import FPPS, PRO_RATA, Contract
 from bot.core.state import MarketRules
 from bot.errors import (
     ChainError,
@@ -34,7 +34,8 @@ from bot.history.load import load as load_history
 from bot.history.series import History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
-from bot.model.growth import growth_model
+from bot.model.fees import FeeDay, days_before
+from bot.model.growth import PATH_NAMES, growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 
@@ -115,6 +116,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     notes = tuple(_uncovered(history, settings))
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
+    past_fees = fees_before(chain, contract, settings.start_ns)
     session = SessionSettings(
         contract=contract,
         rules=_market_rules(settings),
@@ -130,14 +132,15 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     try:
         FairValue(contract, epochs, growth)
     except ModelError as error:
-        origin = settings.origins.get("value.retargets", str(path))
-        what = f"value.retargets: {error.problems[0].what}"
-        raise ConfigError([Problem(origin, what, "take fewer, or value.model: flat")]) from error
+        key = "model" if config.value.model in PATH_NAMES else "retargets"
+        remedy = "take value.model: flat" if key == "model" else "take fewer, or value.model: flat"
+        origin = settings.origins.get(f"value.{key}", str(path))
+        raise ConfigError([Problem(origin, f"value.{key}: {error.problems[0].what}", remedy)]) from error
     plans = []
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
-        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
+        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees))
     chosen = engine or config.run.engine
     if chosen == AUTO:
         chosen = fastest(plans)
@@ -182,6 +185,14 @@ def _read(path: Path) -> tuple[Settings, History, Chain]:
     if draft.settings is None or history is None or chain is None:
         raise type(faults[0])([problem for fault in faults for problem in fault.problems])
     return draft.settings, history, chain
+
+
+def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[FeeDay, ...]:
+    """Return the mean fees of the days over by `time_ns`, as far as figures carry them; none if none are paid out."""
+    if contract.payout.basis not in (FPPS, PRO_RATA):
+        return ()
+    known = (block for block in chain.blocks if chain.fees_from_ns <= block.time_ns < chain.fees_to_ns)
+    return days_before(known, time_ns)
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:

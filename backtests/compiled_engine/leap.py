@@ -57,7 +57,7 @@ class LateValue:
 
     def _model(self) -> FairValue:
         if self._value is None:
-            self._value = FairValue(self._plan.settings.contract, self._plan.past_epochs, self._plan.growth)
+            self._value = self._plan.value()
         for block in self._blocks[self._taught : self.seen]:
             self._value.on_block(block)
         self._taught = self.seen

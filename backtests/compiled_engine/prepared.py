@@ -24,7 +24,6 @@ from bot.core.events import BTC, CONTRACT, RANK_BLOCK, Bar, Block, Quote, SwapRa
 from bot.core.state import MarketRules, new_state
 from bot.core.units import INT64_MAX, PPM
 from bot.errors import UnsupportedError
-from bot.model.fair_value import FairValue
 from bot.session import Strategy
 
 MOST: Final = INT64_MAX // 2
@@ -84,7 +83,7 @@ class Prepared:
             ours.history is theirs.history
             and (ours.blocks is theirs.blocks or ours.blocks == theirs.blocks)
             and (ours.past_epochs is theirs.past_epochs or ours.past_epochs == theirs.past_epochs)
-            and ours.growth == theirs.growth
+            and (ours.growth, ours.past_fees) == (theirs.growth, theirs.past_fees)
             and ours.settings.contract == theirs.settings.contract
             and (ours.settings.start_ns, ours.end_ns) == (theirs.settings.start_ns, theirs.end_ns)
         )
@@ -163,7 +162,7 @@ def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
 
     Between two changes of what is known the value is a straight line: the model is asked once for each.
     """
-    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth)
+    value = plan.value()
     fair, difficulty = np.empty(len(known_ns)), np.empty(len(blocks) + 1)
     difficulty[0] = value.difficulty
     seen = np.searchsorted(known_ns, np.array([b.time_ns for b in blocks], np.int64), side="left").tolist()
@@ -193,7 +192,7 @@ def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
 def _worths(prepared: Prepared, name: str) -> Any:
     """Return what the model says at each event by that name of the view, at the swap rates of that moment."""
     plan, columns, blocks = prepared.plan, prepared.columns, prepared.passages.blocks
-    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth)
+    value = plan.value()
     rate_of, taught, told = [0, 0], 0, 0
     worths = np.empty(prepared.count)
     rows = zip(columns.known_ns.tolist(), columns.blocks_seen.tolist(), columns.rates_seen.tolist(), strict=True)

@@ -23,15 +23,13 @@ and may differ in the last bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain as joined
-from itertools import repeat
 from math import expm1, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.chain.difficulty import HALVING_BLOCKS, subsidy_sat
 from bot.core.contract import ENTRY_NOTIONAL, FPPS, MARK, PPS, PRO_RATA, Contract
 from bot.core.events import Block
-from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, PPM, S_PER_DAY
+from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, S_PER_DAY
 from bot.model.annuity import exp_or_inf
 from bot.model.carry import (
     lender_discount_per_day,
@@ -41,10 +39,11 @@ from bot.model.carry import (
 )
 from bot.model.deterministic import discounted_s
 from bot.model.domain import checked, refused
+from bot.model.fees import FeeDay, FeeDays
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
-from bot.model.schedule import Stretch, stretches
+from bot.model.schedule import Stretch
 
 if TYPE_CHECKING:
     from bot.model.paths import PathForecast
@@ -82,13 +81,14 @@ class FairValue:
         past_epochs: Sequence[tuple[int, int]],
         growth: GrowthModel,
         first_height: int | None = None,
+        past_fees: Sequence[FeeDay] = (),
     ) -> None:
         """Start from the `past_epochs` known before the run, consecutive (start_s, bits), the last one in force.
 
         `first_height` is the height of the first one's first block; None: 0 if that is the genesis block,
-        else it is learned from the first block seen. Raises ModelError when no epoch is given, when fewer
-        retargets are known than `growth` needs, or for a payout basis that it does not know; ChainError for
-        bits or times that cannot be.
+        else it is learned from the first block seen. `past_fees` are days before the run, for payouts with fees.
+        Raises ModelError when no epoch is given, when fewer retargets are known than `growth` needs, or for a payout
+        basis that it does not know; ChainError for bits or times that cannot be.
         """
         if contract.payout.basis not in (PPS, FPPS, PRO_RATA):
             what = f"{contract.payout.basis!r} is not one of {PPS}, {FPPS}, {PRO_RATA}"
@@ -99,7 +99,7 @@ class FairValue:
         self._contract = contract
         self._start_ns = contract.start_ns
         self._end_ns = contract.end_ns
-        self._pays_fees = contract.payout.basis == FPPS
+        self._fee_days = FeeDays(past_fees) if contract.payout.basis in (FPPS, PRO_RATA) else None
         self._on_entry = contract.lending.accrual == ENTRY_NOTIONAL
         self._chain = ChainKnowledge(past_epochs, growth, first_height)
         self._at_rate: dict[float, tuple[float, float, float]] = {}
@@ -115,10 +115,12 @@ class FairValue:
         Raises ChainError for a block out of order, of an epoch whose beginning was not seen, or with another
         difficulty than its epoch.
         """
-        if self._chain.learn(block):
-            self._begin_epoch()
-        elif self._pays_fees:
+        fees, changed = self._fee_days, self._chain.learn(block)
+        if fees is not None and (fees.learn(block) or fees.forecast is None):
+            self._fees_sat = self._expected_fees_sat()
             self._reprice()
+        if changed:
+            self._begin_epoch()
         self._from_ns = max(self._from_ns, block.time_ns)
 
     @property
@@ -137,6 +139,19 @@ class FairValue:
 
         Raises ModelError while the height, hence the subsidy, cannot be told.
         """
+        fees, fees_sat = self._fee_days, 0.0
+        if fees is not None:
+            fees_sat = self._chain.mean_fees_sat or fees.last_sat  # the latter before the first block
+        return self._share_per_s * (self._chain.subsidy_sat + fees_sat)
+
+    @property
+    def expected_fees_sat(self) -> float:
+        """Fees of a block, in satoshi, that the value counts with until expiry; 0 where none are paid out."""
+        return self._fees_sat
+
+    @property
+    def expected_rate_sat_s(self) -> float:
+        """Satoshi per second at today's difficulty and subsidy with `expected_fees_sat`."""
         return self._share_per_s * (self._chain.subsidy_sat + self._fees_sat)
 
     def expected_retarget_ns(self, time_ns: int) -> int:
@@ -245,35 +260,34 @@ class FairValue:
         law = self._law[1]
         return value_sat * float(law.quantile_s(probability) / law.mean_s)
 
-    def _random_clock(self) -> float:
-        """Return E v over the payout on the expected path: what random retarget dates take off, some 0.5 %.
-
-        As of the latest look at the epoch's pace, in seconds at today's rate, so halvings do not enter. 1 for a point.
-        """
-        at_ns = self._chain.sharpened_ns
-        if self._chain.path is None or at_ns >= self._end_ns:
-            return 1.0
-        low, high = max(self._start_ns - at_ns, 0) / NS_PER_S, (self._end_ns - at_ns) / NS_PER_S
-        expected_s = 0.0
-        for at in self._stretches(at_ns):
-            expected_s += at.decay * max(min(at.end_s, high) - max(at.start_s, low), 0.0)
-        self._law = at_ns, self._law_at(at_ns)
-        return float(self._law[1].mean_s) / expected_s
-
     def _law_at(self, time_ns: int) -> LogMixture:
-        if self._chain.path is None:
-            what = "this model expects one path and knows nothing of how sure it is"
-            raise refused("value.model", what, "choose anchored, damped or ar1 for quantiles")
-        from bot.model.random_clock import second_order, with_pool_luck
+        from bot.model.value_law import payout_law
 
-        elapsed_s = (time_ns - self._chain.epoch_start_ns) / NS_PER_S
-        from_s = max(self._start_ns - time_ns, 0) / NS_PER_S
-        law = second_order(self._chain.path, (self._end_ns - time_ns) / NS_PER_S, elapsed_s, from_s)
-        payout = self._contract.payout
-        if payout.basis != PRO_RATA:
-            return law
-        share = (1.0 - payout.fee_ppm / PPM) * self._contract.hash_rate_hs / payout.pool_hs  # of a block, per contract
-        return with_pool_luck(law, float(law.mean_s) * self._share_per_s / share)
+        return payout_law(self._contract, self._chain, time_ns, self._fees_sat)
+
+    def _random_clock(self) -> float:
+        """Return E v over the payout on the expected path, as of the latest look at the epoch's pace; 1 for a point."""
+        chain, at_ns = self._chain, self._chain.sharpened_ns
+        if chain.path is None or not chain.knows_height or at_ns >= self._end_ns:
+            return 1.0
+        from bot.model.value_law import clock_factor
+
+        self._law = at_ns, self._law_at(at_ns)
+        return clock_factor(self._contract, chain, at_ns, self._fees_sat, self._law[1])
+
+    def _expected_fees_sat(self) -> float:
+        """Return the constant fee of a block that is worth what the fees to come are expected to be; see `fees`."""
+        fees, chain = self._fee_days, self._chain
+        if fees is None:
+            return 0.0
+        forecast = fees.forecast
+        if forecast is None or not chain.knows_height:
+            return chain.mean_fees_sat or fees.last_sat
+        at_ns = max(chain.known_ns, (forecast.last_day + 1) * NS_PER_DAY)
+        if at_ns >= self._end_ns:
+            return chain.mean_fees_sat
+        from_s, to_s = max(self._start_ns - at_ns, 0) / NS_PER_S, (self._end_ns - at_ns) / NS_PER_S
+        return forecast.level_sat(chain.stretches(at_ns, self._end_ns), from_s, to_s, at_ns)
 
     # How the line is found
 
@@ -285,6 +299,7 @@ class FairValue:
         )
         self._parts: list[tuple[float, float, float, int]] = []
         self._edges: list[_Edge] = []
+        self._fees_sat = self._expected_fees_sat()
         self._law, self._clock = None, self._random_clock()
         self._from_ns, self._until_ns = chain.known_ns, -INT64_MAX  # no time lies between: the next call finds it
         self._reprice()
@@ -337,21 +352,11 @@ class FairValue:
     def _stretch_at(self, delay_s: float, time_ns: int) -> Stretch:
         """Return the stretch of the path, seen from `time_ns`, in which or at whose end `delay_s` > 0 lies."""
         last = Stretch(0.0, inf, 0.0, 0)
-        for stretch in self._stretches(time_ns):
+        for stretch in self._chain.stretches(time_ns, self._end_ns):
             if delay_s <= stretch.end_s:
                 return stretch
             last = stretch
         return Stretch(last.end_s, inf, 0.0, last.era)  # decayed to 0 before
-
-    def _stretches(self, time_ns: int) -> Sequence[Stretch]:
-        elapsed_s = (time_ns - self._chain.epoch_start_ns) / NS_PER_S
-        horizon_s = (self._end_ns - time_ns) / NS_PER_S
-        path, steps = [], self._chain.steps
-        for stretch in stretches(elapsed_s, joined(steps, repeat(steps[-1])), self._chain.height):
-            path.append(stretch)
-            if stretch.end_s >= horizon_s:
-                break
-        return path
 
     def _path(self, time_ns: int) -> Sequence[tuple[float, float, float, int]]:
         """Return (from_s, to_s, decay, subsidy_sat) of the contract's term, seen from `time_ns`, in seconds from it."""
@@ -359,13 +364,13 @@ class FairValue:
         high = (self._end_ns - time_ns) / NS_PER_S
         return [
             (max(at.start_s, low), min(at.end_s, high), at.decay, subsidy_sat(at.era * HALVING_BLOCKS))
-            for at in self._stretches(time_ns)
+            for at in self._chain.stretches(time_ns, self._end_ns)
             if at.end_s > low and at.start_s < high
         ]
 
     def _reprice(self) -> None:
-        """Compute V(U) and the slope b of the line with the fees of now."""
-        self._fees_sat = fees = self._chain.mean_fees_sat if self._pays_fees else 0.0
+        """Compute V(U) and the slope b of the line with the fees expected."""
+        fees = self._fees_sat
         value = slope = 0.0
         for from_s, to_s, decay, subsidy in self._parts:
             value += decay * (subsidy + fees) * (to_s - from_s)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain as joined
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Final
 
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, HALVING_BLOCKS, difficulty_float, subsidy_sat, target_from_bits
@@ -16,7 +17,7 @@ from bot.core.units import NS_PER_S
 from bot.errors import ChainError, Problem
 from bot.model.domain import refused
 from bot.model.growth import PATH_NAMES, GrowthModel, forecast, log_ratio, reproducible_step
-from bot.model.schedule import Step
+from bot.model.schedule import Step, Stretch, stretches
 
 if TYPE_CHECKING:
     from bot.model.path_growth import PathGrowth
@@ -72,6 +73,7 @@ class ChainKnowledge:
         self._begin(start_s, targets[-1])
 
     def _begin(self, start_s: int, target: int) -> None:
+        """Begin an epoch; its number is read from the height of the latest block, where that is known."""
         self.epoch_start_ns = start_s * NS_PER_S
         self.target = target
         self.difficulty = difficulty_float(target)
@@ -82,7 +84,7 @@ class ChainKnowledge:
             self.growth = forecast(self._growth_model, known)
             self.steps: tuple[Step, ...] = (reproducible_step(self.growth),)
         else:
-            self._at_retarget = model.forecast(known)
+            self._at_retarget = model.forecast(known, self._epoch)
             self._take(self._at_retarget)
 
     def _take(self, path: PathForecast) -> None:
@@ -94,13 +96,17 @@ class ChainKnowledge:
     def _sharpen(self, height: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
         gaps = height % BLOCKS_PER_EPOCH
-        if self.path is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
+        model = path_model(self._growth_model)
+        if model is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
             return False
-        from bot.model.paths import with_blocks_seen
-
-        self._take(with_blocks_seen(self._at_retarget, gaps, (time_ns - self.epoch_start_ns) / NS_PER_S))
+        seconds = (time_ns - self.epoch_start_ns) / NS_PER_S
+        self._take(model.with_blocks_seen(self._at_retarget, self._epoch, gaps, seconds))
         self.sharpened_ns = time_ns
         return True
+
+    @property
+    def _epoch(self) -> int | None:
+        return None if self._height is None else self._height // BLOCKS_PER_EPOCH  # floor
 
     @property
     def step(self) -> Step:
@@ -113,16 +119,18 @@ class ChainKnowledge:
         Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
         with another difficulty than its epoch has.
         """
-        begins = self._begins_epoch(block)
+        begins, before = self._begins_epoch(block), self._height
+        if not begins and block.bits != self.bits:
+            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
+            raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
+        self._height = block.height
         if begins:
             self._log_ratios.append(log_ratio(self.target, block.target))
             self.bits = block.bits
             self._begin(block.header_time_s, block.target)
-        elif block.bits != self.bits:
-            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
-            raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
-        halved = self._height is None or _era_after(block.height) != _era_after(self._height)
-        self._height = block.height
+        elif before is None:  # now the number of the epoch is known, and with it the next halving
+            self._begin(self.epoch_start_ns // NS_PER_S, self.target)  # exact: it began at a whole second
+        halved = before is None or _era_after(block.height) != _era_after(before)
         self.known_ns = max(self.known_ns, block.time_ns)
         if len(self._fees) == FEE_BLOCKS:
             self._fees_sum_sat -= self._fees[0]
@@ -150,6 +158,21 @@ class ChainKnowledge:
         raise ChainError(
             [Problem("blocks", what, f"feed every block whose height is a multiple of {BLOCKS_PER_EPOCH}")]
         )
+
+    def stretches(self, time_ns: int, end_ns: int) -> list[Stretch]:
+        """Return the expected path from `time_ns` on, as far as the stretch in which `end_ns` lies."""
+        elapsed_s, horizon_s = (time_ns - self.epoch_start_ns) / NS_PER_S, (end_ns - time_ns) / NS_PER_S
+        path = []
+        for stretch in stretches(elapsed_s, joined(self.steps, repeat(self.steps[-1])), self.height):
+            path.append(stretch)
+            if stretch.end_s >= horizon_s:
+                break
+        return path
+
+    @property
+    def knows_height(self) -> bool:
+        """Whether the height, hence the subsidy, can be told."""
+        return self._height is not None
 
     @property
     def mean_fees_sat(self) -> float:

@@ -12,12 +12,14 @@ be fitted side by side in one call. Source: MODEL 2; Harvey, Forecasting, Struct
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from bot.chain.difficulty import TIMED_INTERVALS
 from bot.model.domain import refused
+from bot.model.halvings import HALVING_EPOCHS, halvings_felt
 from bot.model.paths import GAUSSIAN, LUCK_VARIANCE, PathForecast
 from bot.model.reproducible import Floats, exp, log, solve_damped
 
@@ -67,25 +69,52 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LocalTrend:
-    """A damped local trend with its priors and the tails that its forecasts are given."""
+    """A damped local trend with its priors and the tails that its forecasts are given.
+
+    `halving_drop`: hash power is expected to fall by a factor e^{-drop} at a halving, when mining pays half.
+    """
 
     name: str
     priors: Priors
     scales: tuple[tuple[float, float], ...] = GAUSSIAN
+    halving_drop: float = 0.0
 
-    def forecast(self, log_ratios: Floats, retargets: int) -> PathForecast:
+    def forecast(self, log_ratios: Floats, retargets: int, epoch: Floats | int | None = None) -> PathForecast:
         """Return the forecast of Y_1..Y_K from past log-changes (.., n), oldest first: fit, filter, extrapolate.
 
-        Only the last 104 are read. Raises ModelError when fewer than 12 are given.
+        Only the last 104 are read. `epoch` is the number of the one in force, (..); None: halvings are left out of
+        account. Past drops are taken out before the fit, coming ones put into the mean. Raises ModelError when fewer
+        than 12 are given.
         """
-        past = np.asarray(log_ratios, np.float64)
+        past = np.asarray(log_ratios, np.float64)[..., -MEAN_RETARGETS:]
         if past.shape[-1] < LEAST_RETARGETS:
             what = f"{past.shape[-1]} past retargets are known, {self.name} needs {LEAST_RETARGETS}"
             raise refused("past_epochs", what, f"give {LEAST_RETARGETS + 1} epochs or more, or take growth flat")
+        if epoch is not None and self.halving_drop:
+            past = past - self.drops(epoch, -past.shape[-1], past.shape[-1])
         used = past[..., -FIT_RETARGETS:]
-        parameters = fitted(used, _mean(past[..., -MEAN_RETARGETS:]), self.priors)
+        parameters = fitted(used, _mean(past), self.priors)
         _, state = filtered(used, parameters)
-        return extrapolated(state, parameters, retargets, self.scales)
+        path = extrapolated(state, parameters, retargets, self.scales)
+        if epoch is None or not self.halving_drop:
+            return path
+        return replace(path, mean=path.mean + np.cumsum(self.drops(epoch, 0, retargets), axis=-1))
+
+    def drops(self, epoch: Floats | int, first: int, retargets: int) -> Floats:
+        """Return what halvings add to the log-changes of (.., retargets) retargets, of which `first` ends `epoch`."""
+        places = np.asarray(epoch, np.float64)[..., None] + np.arange(first, first + retargets + 1)
+        return -self.halving_drop * np.diff(halvings_felt(places), axis=-1)
+
+    def drop_unseen(self, epoch: int, gaps: int) -> float:
+        """Return what a halving inside `epoch` adds to the log-change that ends it beyond what its first `gaps` show.
+
+        They show it by the part of their own time that lay after it. 0 or below; 0 in other epochs.
+        """
+        place = HALVING_EPOCHS - epoch % HALVING_EPOCHS  # of the next halving, in epochs from the start of this one
+        if place >= 1.0 or gaps == 0:
+            return 0.0
+        seen = gaps / TIMED_INTERVALS
+        return -self.halving_drop * (1.0 - place - max(seen - place, 0.0) / seen)
 
 
 def filtered(log_ratios: Floats, parameters: Parameters) -> tuple[Floats, State]:
@@ -251,9 +280,10 @@ DAMPED: Final = LocalTrend("damped", Priors())
 ANCHORED: Final = LocalTrend(
     "anchored",
     Priors(anchor=0.6, mean_sd=0.01, logit_rho=2.0, log_sd_sd=0.25),
-    scales=((0.75, 0.8), (0.25, 1.5)),
+    scales=((0.75, 0.75), (0.25, 1.6)),
+    halving_drop=0.15,
 )
-"""The default: growth is damped towards six tenths of its two-year mean, and tails are fat.
+"""The default: growth is damped towards six tenths of its two-year mean, halvings cost hash power, and tails are fat.
 
-Priors and tails were chosen on origins up to 2019 at 91 days; docs/model-record.md says what else was tried.
+Priors, tails and drop were chosen on origins up to 2019 at 91 days; docs/model-record.md says what else was tried.
 """

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from bot.model.local_trend import ANCHORED, DAMPED, LEAST_RETARGETS, MEAN_RETARGETS, LocalTrend
-from bot.model.paths import PathForecast
+from bot.model.paths import PathForecast, with_blocks_seen
 from bot.model.reproducible import Floats, log
 from bot.model.rivals import WINDOW, ar1_forecast
 from bot.model.schedule import EPOCH_S, Step
@@ -25,18 +25,33 @@ RETARGETS: Final = 30
 _FORECASTS_KEPT: Final = 256
 
 
+def _nothing_unseen(epoch: int, gaps: int) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class PathGrowth:
-    """A named path forecaster: `make` takes past log-changes, oldest first, and the number of retargets."""
+    """A named path forecaster: `make` takes past log-changes, oldest first, the number of retargets, and the epoch.
+
+    `unseen` says what the end of an epoch adds to its log-change beyond what its first gaps can show (a halving).
+    """
 
     name: str
     needs_retargets: int
     uses_retargets: int
-    make: Callable[[Floats, int], PathForecast]
+    make: Callable[[Floats, int, int | None], PathForecast]
+    unseen: Callable[[int, int], float] = _nothing_unseen
 
-    def forecast(self, log_ratios: Sequence[float]) -> PathForecast:
-        """Return the forecast of the next 30 retargets, as seen at a retarget; fitted once for the same past."""
-        return _forecast(self, tuple(log_ratios[-self.uses_retargets :]))
+    def forecast(self, log_ratios: Sequence[float], epoch: int | None = None) -> PathForecast:
+        """Return the forecast of the next 30 retargets, as seen at a retarget; fitted once for the same past.
+
+        `epoch` is the number of the one in force; None where it is not known: then no halving is foreseen.
+        """
+        return _forecast(self, tuple(log_ratios[-self.uses_retargets :]), epoch)
+
+    def with_blocks_seen(self, path: PathForecast, epoch: int | None, gaps: int, seconds: float) -> PathForecast:
+        """Return a forecast made at the start of `epoch` after `gaps` timed gaps of that epoch took `seconds`."""
+        return with_blocks_seen(path, gaps, seconds, 0.0 if epoch is None else self.unseen(epoch, gaps))
 
     def growth_per_retarget(self, log_ratios: Sequence[float]) -> float:
         """Return the first step's growth."""
@@ -44,8 +59,8 @@ class PathGrowth:
 
 
 @lru_cache(maxsize=_FORECASTS_KEPT)
-def _forecast(model: PathGrowth, log_ratios: tuple[float, ...]) -> PathForecast:
-    return model.make(np.array(log_ratios), RETARGETS)
+def _forecast(model: PathGrowth, log_ratios: tuple[float, ...], epoch: int | None) -> PathForecast:
+    return model.make(np.array(log_ratios), RETARGETS, epoch)
 
 
 def expected_steps(forecast: PathForecast) -> tuple[Step, ...]:
@@ -65,7 +80,11 @@ def first_growth(forecast: PathForecast) -> float:
 
 
 def _of(trend: LocalTrend) -> PathGrowth:
-    return PathGrowth(trend.name, LEAST_RETARGETS, MEAN_RETARGETS, trend.forecast)
+    return PathGrowth(trend.name, LEAST_RETARGETS, MEAN_RETARGETS, trend.forecast, trend.drop_unseen)
 
 
-PATH_MODELS: Final = {m.name: m for m in (_of(ANCHORED), _of(DAMPED), PathGrowth("ar1", 12, WINDOW, ar1_forecast))}
+def _ar1(log_ratios: Floats, retargets: int, epoch: int | None) -> PathForecast:
+    return ar1_forecast(log_ratios, retargets)
+
+
+PATH_MODELS: Final = {m.name: m for m in (_of(ANCHORED), _of(DAMPED), PathGrowth("ar1", 12, WINDOW, _ar1))}

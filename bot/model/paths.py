@@ -113,8 +113,10 @@ def seen_growth(gaps: int, seconds: float, drift: float = 0.0) -> float:
     return pace + 0.5 * drift * (1.0 - gaps / TIMED_INTERVALS)
 
 
-def with_blocks_seen(forecast: PathForecast, gaps: int, seconds: float) -> PathForecast:
+def with_blocks_seen(forecast: PathForecast, gaps: int, seconds: float, unseen: float = 0.0) -> PathForecast:
     """Return the forecast after `gaps` timed gaps of the present epoch took `seconds`; gaps 0: as it was.
+
+    `unseen` is the part of x_1 that these gaps cannot show yet, such as a halving to come before the retarget.
 
     Gaussian conditioning on seen_growth. The whole epoch's luck contains the luck seen, hence the covariance of
     observation and x_1 is C_11 and the variance of the observation C_11 - 1/2015 + psi'(n): the last gap leaves
@@ -129,7 +131,7 @@ def with_blocks_seen(forecast: PathForecast, gaps: int, seconds: float) -> PathF
     column = covariance[..., :, 0]
     doubt = column[..., 0] - LUCK_VARIANCE + trigamma(gaps)
     gain = column / doubt[..., None]
-    surprise = seen_growth(gaps, seconds, float(mean[..., 0])) - mean[..., 0]
+    surprise = seen_growth(gaps, seconds, float(mean[..., 0]) - unseen) + unseen - mean[..., 0]
     return replace(
         forecast,
         mean=mean + gain * surprise[..., None],

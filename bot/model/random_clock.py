@@ -31,24 +31,46 @@ _FAR_SD = 12.0
 _CHUNK = 2048
 
 Exponential = Callable[[Floats], Floats]
+Rewards = Sequence[tuple[float, float]]
+"""(place, factor) of halvings to come, as `halvings.reward_steps` gives them."""
 
 
-def paid_s(paths: Floats, term_s: Floats | float, elapsed_s: Floats | float = 0.0, e: Exponential = exp) -> Floats:
+def paid_s(
+    paths: Floats,
+    term_s: Floats | float,
+    elapsed_s: Floats | float = 0.0,
+    e: Exponential = exp,
+    rewards: Rewards = (),
+) -> Floats:
     """Return v in seconds for paths (.., K) of Y, `elapsed_s` into the present epoch, until `term_s` from now.
 
     Epoch j lasts c e^{-x_j} (unclamped), pays e^{-Y_{j-1}} with every x clamped to +-ln 4, and never ends before
-    now. After Y_K difficulty stands still.
+    now. After Y_K difficulty stands still. From the place of each of `rewards` on it pays that factor as much:
+    with v(t) the payout up to t, factors r_i and their dates T_i, sum_i (r_{i-1} - r_i) v(min(T_i, T)) + r_n v(T).
     """
     steps = paths.copy()
     steps[..., 1:] -= paths[..., :-1]
     lengths = EPOCH_S * e(np.minimum(np.maximum(-steps, -_MOST_EXPONENT), _MOST_EXPONENT))
     clamped = np.minimum(np.maximum(steps, -LN4), LN4)
     decay = e(-np.cumsum(clamped, axis=-1))
-    term = np.asarray(term_s, np.float64)
-    late = np.cumsum(lengths, axis=-1) - np.asarray(elapsed_s, np.float64)[..., None]
-    ends = np.minimum(np.maximum(late, 0.0), term[..., None])
-    later = decay[..., :-1] * (ends[..., 1:] - ends[..., :-1])
-    rest: Floats = ends[..., 0] + np.cumsum(later, axis=-1)[..., -1] + decay[..., -1] * (term - ends[..., -1])
+    term, elapsed = np.asarray(term_s, np.float64), np.asarray(elapsed_s, np.float64)
+    ends = np.maximum(np.cumsum(lengths, axis=-1) - elapsed[..., None], 0.0)
+    paid = _paid_until(term, ends, decay)
+    total, factor = np.zeros(np.shape(paid)), 1.0
+    for place, after in rewards:
+        epoch = int(place)  # floor
+        if epoch < paths.shape[-1]:
+            begun = ends[..., epoch - 1] if epoch else -elapsed
+            at = np.maximum(begun + (place - epoch) * lengths[..., epoch], np.maximum(begun, 0.0))
+            total = total + (factor - after) * _paid_until(np.minimum(at, term), ends, decay)
+            factor = after
+    return np.asarray(total + factor * paid)
+
+
+def _paid_until(term: Floats, ends: Floats, decay: Floats) -> Floats:
+    cut = np.minimum(ends, term[..., None])
+    later = decay[..., :-1] * (cut[..., 1:] - cut[..., :-1])
+    rest: Floats = cut[..., 0] + np.cumsum(later, axis=-1)[..., -1] + decay[..., -1] * (term - cut[..., -1])
     return rest
 
 
@@ -126,7 +148,11 @@ def standard_quantile(probability: float, scales: tuple[tuple[float, float], ...
 
 
 def second_order(
-    forecast: PathForecast, term_s: float, elapsed_s: float | Floats = 0.0, from_s: float = 0.0
+    forecast: PathForecast,
+    term_s: float,
+    elapsed_s: float | Floats = 0.0,
+    from_s: float = 0.0,
+    rewards: Rewards = (),
 ) -> LogMixture:
     """Return the law of v, paid from `from_s` to `term_s` seconds from now, by the second-order delta method.
 
@@ -152,9 +178,9 @@ def second_order(
     middle = forecast.mean[..., None, :]
     first = np.asarray(_NODES)[:, None] * lead[..., None, :]
     paths = np.concatenate([middle, middle + first, middle + columns, middle - columns], axis=-2)
-    values = paid_s(paths, term_s, elapsed[..., None])
+    values = paid_s(paths, term_s, elapsed[..., None], exp, rewards)
     if from_s > 0.0:
-        values = values - paid_s(paths, from_s, elapsed[..., None])
+        values = values - paid_s(paths, from_s, elapsed[..., None], exp, rewards)
     mean_s, _ = _moments(values, forecast.retargets)
     log_mean, log_variance = _moments(log(values), forecast.retargets)
     return LogMixture(log_mean, np.sqrt(log_variance), mean_s, forecast.scales)
@@ -208,7 +234,9 @@ class SobolValues:
         return float(np.quantile(self.values_s, probability, method="hazen"))
 
 
-def sobol_values(forecast: PathForecast, term_s: float, elapsed_s: float = 0.0, log2_paths: int = 14) -> SobolValues:
+def sobol_values(
+    forecast: PathForecast, term_s: float, elapsed_s: float = 0.0, log2_paths: int = 14, rewards: Rewards = ()
+) -> SobolValues:
     """Return v on 2^log2_paths Sobol paths through the principal components of the covariance (Gaussian part).
 
     E v is the mean of v - b (f - E f), f the sum over frozen dates, whose expectation is known exactly, b the
@@ -225,7 +253,7 @@ def sobol_values(forecast: PathForecast, term_s: float, elapsed_s: float = 0.0, 
     for at in range(0, len(points), _CHUNK):  # small enough to stay in the cache: twice as fast
         # einsum, not @: a threaded BLAS waits for its slowest thread, which costs 20 ms on a machine with other work
         paths = np.einsum("nk,jk->nj", points[at : at + _CHUNK], root) + forecast.mean
-        values[at : at + _CHUNK] = paid_s(paths, term_s, elapsed_s, np.exp)
+        values[at : at + _CHUNK] = paid_s(paths, term_s, elapsed_s, np.exp, rewards)
         control[at : at + _CHUNK] = np.einsum("nj,j->n", np.exp(-paths), weights) + first
     about_value, about_control = values - values.mean(), control - control.mean()
     spread = float((about_control * about_control).sum())

@@ -48,17 +48,22 @@ MODELS: Final = (*(m.name for m in _TRENDS), "ewma(11)", "trailing(6)", AR1, "fl
 
 
 class History(NamedTuple):
-    """Epochs as arrays: start (s UTC), ln D relative to the first, log-changes x[k] = ln(D_{k+1}/D_k)."""
+    """Epochs as arrays: start (s UTC), ln D relative to the first, log-changes x[k] = ln(D_{k+1}/D_k).
+
+    `first_epoch` is the number of the first one, counted from the genesis block.
+    """
 
     start_s: Floats
     log_difficulty: Floats
     log_ratios: Floats
+    first_epoch: int = 0
 
 
 def history(epochs: Sequence[Epoch]) -> History:
     """Return consecutive epochs as arrays."""
     ratios = np.array([log_ratio(a.target, b.target) for a, b in pairwise(epochs)])
-    return History(np.array([float(e.start_s) for e in epochs]), np.concatenate([[0.0], np.cumsum(ratios)]), ratios)
+    level = np.concatenate([[0.0], np.cumsum(ratios)])
+    return History(np.array([float(e.start_s) for e in epochs]), level, ratios, epochs[0].number)
 
 
 def came(past: History, origin: int, term_s: float) -> float:
@@ -122,10 +127,11 @@ def law_of(name: str, past: History, origins: Sequence[int], term_s: float) -> L
         paths = [ar1_forecast(past.log_ratios[:k], size) for k in origins]
         mean, covariance = np.stack([p.mean for p in paths]), np.stack([p.covariance for p in paths])
         return _scaled(second_order(PathForecast(mean, covariance), term_s), term_s)
-    parts = [
-        second_order(trends[name].forecast(np.stack([past.log_ratios[k - known : k] for k in group]), size), term_s)
-        for known, group in _by_length(origins)
-    ]
+    parts = []
+    for known, group in _by_length(origins):
+        seen = np.stack([past.log_ratios[k - known : k] for k in group])
+        path = trends[name].forecast(seen, size, past.first_epoch + np.array(group, np.float64))
+        parts.append(second_order(path, term_s))
     log_mean = np.concatenate([part.log_mean for part in parts])
     log_sd = np.concatenate([part.log_sd for part in parts])
     return _scaled(LogMixture(log_mean, log_sd, np.concatenate([p.mean_s for p in parts]), parts[0].scales), term_s)

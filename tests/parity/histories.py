@@ -89,7 +89,14 @@ def random_plan(seed: int, kind: str, use: str, debug: bool) -> Plan:
         chain,
         history,
         end_ns,
+        _past_fees(draw),
     )
+
+
+def _past_fees(draw: random.Random) -> list[tuple[int, float]]:
+    """Return what blocks paid in fees on some days before the run."""
+    first = START_NS // NS_PER_DAY - draw.choice((0, 3, 60))
+    return [(day, draw.uniform(1e6, 3e7)) for day in range(first, START_NS // NS_PER_DAY)]
 
 
 def _contract(draw: random.Random) -> Contract:

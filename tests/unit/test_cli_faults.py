@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from backtests import output
-from bot.chain.chain import BUNDLED
+from bot.chain.chain import BUNDLED, Chain
+from bot.chain.chain import load as load_chain
 from bot.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -196,9 +197,20 @@ def test_a_deposit_beyond_the_arithmetic_is_refused_with_its_line(
 def test_more_retargets_than_are_known_are_refused_by_check_with_their_line(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config.write_text(config.read_text() + "value: {retargets: 1000}\n")
+    config.write_text(config.read_text() + "value: {model: trailing, retargets: 1000}\n")
     assert main(["check", str(config)]) == 2
     assert f"{config}:5: value.retargets: " in capsys.readouterr().err
+
+
+def test_a_forecast_that_lacks_history_is_refused_by_its_own_name(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = load_chain().epochs[149:160]  # ten retargets up to the start
+    monkeypatch.setattr(Chain, "epochs_known_at", lambda chain, time_ns: known)
+    assert main(["check", str(config)]) == 2
+    assert "value.model: 10 past retargets are known, anchored needs 12 (take value.model: flat)" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_run_without_market_data_is_refused(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_the_shipped_configuration_says_what_it_says(project: Path) -> None:
     assert config.account.deposit_sat == 100 * 10**8
     assert (config.fills.latency_ns, config.fills.participation_ppm, config.fills.touch_fills) == (0, 100_000, False)
     assert (config.fills.loan_term_days, settings.borrow_demand) == (2, (0, 2_000))
-    assert config.value.growth == "trailing(6)"
+    assert config.value.growth == "anchored"
     assert (settings.max_position_lots, settings.max_order_lots, config.risk.max_drawdown_ppm) == (
         5_000,
         1_000,
@@ -139,7 +139,7 @@ def test_problems_of_configuration_parameters_and_contract_come_together(project
         ("max_order: 10 contracts", "maxorder: 10 contracts"),
         ("entry_band: 0.25", "entry_band: abc"),
         ("use: hold_long", "use: hold_lang"),
-        ("model: trailing", "model: !!python/object/apply:os.getcwd []"),
+        ("model: anchored", "model: !!python/object/apply:os.getcwd []"),
     )
     change(
         "contracts/TH1BTC-2014Q4.yaml",
@@ -160,7 +160,7 @@ def test_problems_of_configuration_parameters_and_contract_come_together(project
         "(write plain digits, like 6)",
         f"{tag}: the tag 'tag:yaml.org,2002:python/object/apply:os.getcwd' is not allowed (write the plain value)",
         f"{tag}: value.model: expected one of trailing, ewma, flat, anchored, damped, ar1, found a list "
-        "(for example trailing)",
+        "(for example anchored)",
         f"{line(config, 'maxorder')}: risk: unknown key 'maxorder' (did you mean max_order?)",
         f"{line(config, 'entry_band')}: strategies[0].params.entry_band: 'abc' is not a fraction between 0 and 5 "
         "(write it like 0.25)",

@@ -115,7 +115,7 @@ def test_validate_model_prints_the_table_and_draws_it(tmp_path: Path, capsys: py
     assert main(["validate-model", "--plot", str(file)]) == 0
     printed = capsys.readouterr().out
     assert "91 days, all, all origins, overlapping" in printed
-    assert "anchored         387  0.0553  52.2  91.2  97.9" in printed
+    assert "anchored         387  0.0541  50.1  90.4  97.9" in printed
     assert ElementTree.fromstring(file.read_text(encoding="utf-8")).tag == f"{SVG}svg"
     assert main(["validate-model", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
