@@ -55,11 +55,16 @@ def luck_of_best(profits: Matrix, best: int, *, block: float, seed: int, draws: 
 
     Profits are per period (or market) and all of one size of account; their unit does not matter. `block` is the mean
     length of the bootstrap's blocks in periods: 1 for observations that are independent, as separate markets are.
+
+    One departure from the paper: the variance of the trials' ratios counts at most as 1 / (n - 1), which is what chance
+    makes of worthless trials (Lo 2002). Trials that surely lose spread the ratios too, and would raise the hurdle for
+    the best without having had a chance to be it.
     """
     trials, observations = profits.shape
     independent = independent_trials(profits)
     ratios = [sharpe_ratio(row) for row in profits]
-    expected = expected_best_sharpe(float(np.var(ratios, ddof=1)) if trials > 1 else 0.0, independent)
+    variance = min(float(np.var(ratios, ddof=1)), 1.0 / (observations - 1)) if trials > 1 and observations > 1 else 0.0
+    expected = expected_best_sharpe(variance, independent)
     skew, kurtosis = moments(profits[best])
     varies = trials > 1 and observations > 2 and float(np.std(profits[best])) > 0.0
     return Luck(

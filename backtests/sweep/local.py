@@ -19,10 +19,8 @@ from typing import Any, Final
 
 from backtests.sweep.job import Bench, Job, Row
 from backtests.sweep.markets import is_kept, keep
+from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
-
-Work = tuple[int, tuple[Trial, ...]]
-"""A market and the trials to run on it; no trials: simulate that market."""
 
 _LARGEST_BLOCK: Final = 16
 _CHANCES: Final = 2
@@ -63,12 +61,10 @@ class Local:
         return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
 
     def prepare(self, seeds: Sequence[int]) -> Iterator[int]:
-        """Simulate the markets of these seeds that are not kept yet; yield each seed when its market is there."""
+        """Simulate the markets of these seeds that are not kept yet; yield each seed when its market is kept."""
         directory = self._job.directory
         assert directory is not None
-        done = [seed for seed in seeds if is_kept(directory, seed)]
-        yield from done
-        for answer in self._answers(deque((seed, ()) for seed in seeds if seed not in set(done))):
+        for answer in self._answers(deque((seed, ()) for seed in seeds if not is_kept(directory, seed))):
             assert isinstance(answer, int)
             yield answer
 
@@ -80,7 +76,7 @@ class Local:
             yield answer
 
     def _answers(self, work: deque[Work]) -> Iterator[Row | int]:
-        """Yield what the workers answer until all `work` is done."""
+        """Yield what the workers answer until all `work` is done; a market without trials is to be simulated."""
         while work or any(worker.busy for worker in self._workers):
             while work and (worker := self._idle()) is not None:
                 self._give(worker, work.popleft())

@@ -9,9 +9,12 @@ from backtests.sweep.job import Row
 from backtests.sweep.rows import Rows
 from backtests.sweep.space import Trial
 
+Work = tuple[int, tuple[Trial, ...]]
+"""A market, and the trials to run on it."""
+
 
 class Search(Protocol):
-    """What decides which trials are made."""
+    """What decides which trials are made; `total` is how many they will be."""
 
     total: int
 
@@ -28,10 +31,10 @@ class Workers(Protocol):
     """Where trials run."""
 
     def prepare(self, seeds: Sequence[int]) -> Iterator[int]:
-        """Have the simulated markets of these seeds at hand; yield each seed when it is."""
+        """Have the simulated markets of these seeds at hand; yield each seed that had to be simulated."""
         ...
 
-    def run(self, asked: Sequence[tuple[int, tuple[Trial, ...]]]) -> Iterator[Row]:
+    def run(self, asked: Sequence[Work]) -> Iterator[Row]:
         """Yield a row for each trial on each market, in the order in which they are done."""
         ...
 
@@ -52,30 +55,47 @@ class Listed:
         """Learn nothing."""
 
 
-def run(search: Search, markets: Sequence[int], workers: Workers, rows: Rows) -> Iterator[tuple[Sequence[Trial], Row]]:
-    """Yield every trial's rows as they come, each with the trials asked for at the time; new rows are kept first.
+class Sweep:
+    """One sweep. `trials` are those asked for so far, by number; their rows are in `rows.found`."""
 
-    Rows that are there already are yielded before any is run. Markets come one after the other, so that a worker needs
-    each but once. What is yielded, its order apart, depends on neither the number of workers nor on interruptions.
-    """
-    while trials := search.ask():
-        for trial in trials:
-            for market in markets:
-                if (trial.number, market) in rows.found:
-                    yield trials, rows.found[trial.number, market]
-        missing = [(m, tuple(t for t in trials if (t.number, m) not in rows.found)) for m in markets]
-        asked = [(market, left) for market, left in missing if left]
-        for row in workers.run(asked) if asked else ():
-            rows.add(row)
-            yield trials, row
-        search.tell({trial.number: score([rows.found[trial.number, m] for m in markets]) for trial in trials})
+    def __init__(self, search: Search, markets: Sequence[int], rows: Rows) -> None:
+        self.search = search
+        self.markets = markets
+        self.rows = rows
+        self.trials: dict[int, Trial] = {}
+
+    def run(self, workers: Workers) -> Iterator[Row | int]:
+        """Yield every trial's rows as they come, and the seed of each market that was simulated for them.
+
+        Rows that are there already are yielded before others are run; a new one is on disk before it is yielded.
+        Markets come one after the other, so that a worker needs each but once. The rows depend neither on the number
+        of workers nor on interruptions; their order does.
+        """
+        found, prepared = self.rows.found, {0}
+        while trials := self.search.ask():
+            self.trials.update((trial.number, trial) for trial in trials)
+            asked = []
+            for market in self.markets:
+                yield from (found[trial.number, market] for trial in trials if (trial.number, market) in found)
+                if left := tuple(trial for trial in trials if (trial.number, market) not in found):
+                    asked.append((market, left))
+            yield from workers.prepare([market for market, _ in asked if market not in prepared])
+            prepared.update(market for market, _ in asked)
+            for row in workers.run(asked):
+                self.rows.add(row)
+                yield row
+            self.search.tell({trial.number: score(self.rows_of(trial)) for trial in trials})
+
+    def rows_of(self, trial: Trial) -> list[Row]:
+        """Return the rows of a trial that is done, market by market."""
+        return [self.rows.found[trial.number, market] for market in self.markets]
 
 
 def score(rows: Sequence[Row]) -> float | None:
     """Return what a search makes as large as it can: the mean net profit in satoshi, None if any market failed.
 
     The mean is over the simulated markets where there are any, for they say what to expect; the configured market is
-    then one more draw, and only shown.
+    then shown, and not counted.
     """
     if any(row.error for row in rows):
         return None

@@ -56,6 +56,16 @@ class Axis:
             return span.values[min(int(place * len(span.values)), len(span.values) - 1)]
         return self._at(Fraction(place), rounded=True)
 
+    def place(self, value: Any) -> float:
+        """Return where a value lies between the lowest (0) and the highest (1): what `at` was given, but rounded."""
+        span = self.range
+        if not span.is_span:
+            return span.values.index(value) / max(len(span.values) - 1, 1)
+        low, high, here = (float(_exact(one)) for one in (span.low, span.high, value))
+        if span.scale == LOG:
+            return math.log(here / low) / math.log(high / low)
+        return (here - low) / (high - low)
+
     def _at(self, place: Fraction, rounded: bool = False) -> Any:
         """Return the value at `place`: exact on a linear scale unless `rounded`, short on a log scale."""
         span = self.range
@@ -99,10 +109,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The ranges of one strategy: its place in the configuration, its name there, an axis for each swept parameter."""
+    """The ranges of one strategy: its place in the configuration, its name and `use`, an axis for each parameter."""
 
     strategy: int
     name: str
+    use: str
     axes: tuple[Axis, ...]
 
     def size(self) -> int:
@@ -132,7 +143,7 @@ def spaces_of(strategies: Sequence[Any], path: str) -> tuple[Space, ...]:
             for field, of in declared_settings(type(entry.ranges))
             if isinstance(span := getattr(entry.ranges, field.name), Range)
         ]
-        found.append(Space(index, entry.name, tuple(axes)))
+        found.append(Space(index, entry.name, entry.use, tuple(axes)))
     if not found:
         what = "no strategy has a sweep section, so there is nothing to try"
         raise ConfigError([Problem(path, what, "add one, as in examples/sweep.yaml; docs/sweep.md says how")])

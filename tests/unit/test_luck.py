@@ -42,6 +42,16 @@ def test_nothing_was_chosen_from_one_trial() -> None:
     assert luck_of_best(np.array([[1.0, 2.0, 0.0]]), 0, block=1.0, seed=1).deflated is None
 
 
+def test_trials_that_surely_lose_do_not_raise_the_hurdle() -> None:
+    generator = np.random.default_rng(3)
+    noise = generator.normal(0.0, 1.0, (20, 50))
+    losers = generator.normal(-9.0, 1.0, (20, 50))
+    hurdles = [
+        luck_of_best(family, 0, block=1.0, seed=1).expected_sharpe for family in (noise, np.vstack([noise, losers]))
+    ]
+    assert hurdles[0] < hurdles[1] < 1.35 * hurdles[0]  # twice as many trials, and no more than that
+
+
 def test_moments_by_hand() -> None:
     # -1, -1, 2: variance 2, third moment 2, fourth 6
     assert moments([-1.0, -1.0, 2.0]) == (pytest.approx(2 / 2**1.5), pytest.approx(6 / 4))
