@@ -6,9 +6,12 @@ when the worker that held it is gone, and gives that worker's blocks to others: 
 
 from __future__ import annotations
 
+import logging
 import pickle
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,12 +27,14 @@ from bot.errors import UnsupportedError
 class Cluster:
     """The workers of the scheduler at `address`. Use it as a context: at its end nothing of it is left there."""
 
-    def __init__(self, job: Job, address: str, timeout_s: float = 10.0) -> None:
+    def __init__(self, job: Job, address: str, timeout_s: float = 5.0) -> None:
         """Connect. Raises UnsupportedError where no scheduler answers."""
         from distributed import Client
 
         assert job.directory is not None
         self._address = address
+        for noisy in ("distributed.client", "distributed.utils"):  # tracebacks of what is raised anyway
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
             self._client = Client(address, timeout=timeout_s, set_as_default=False)
         except (OSError, ValueError, ImportError) as error:
@@ -47,42 +52,51 @@ class Cluster:
 
     def prepare(self, seeds: Sequence[int]) -> Iterator[int]:
         """Simulate markets on the cluster, where they stay; yield each seed when its market is there."""
-        from distributed import as_completed
-
         for seed in seeds:
             self._markets[seed] = self._client.submit(_simulated, self._job, seed, pure=False)
-        numbers = {self._markets[seed].key: seed for seed in seeds}
-        for future in as_completed([self._markets[seed] for seed in seeds]):
-            future.result()
-            yield numbers[future.key]
+        numbers = {self._markets[seed]: seed for seed in seeds}
+        with self._connected():
+            for future in self._as_completed(list(numbers)):
+                future.result()
+                yield numbers[future]
 
     def run(self, asked: Sequence[Work]) -> Iterator[Row]:
         """Yield a row for each trial on each market, in the order in which blocks are done.
 
         A block in which worker after worker dies is run trial by trial, to find the one that kills them.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
-        cores = max(1, sum(self._client.nthreads().values()))
-        size = block_size(sum(len(trials) for _, trials in asked), cores)
-        waiting = {self._submit(work): work for work in blocks_of(asked, size)}
-        done = as_completed(list(waiting))
-        for future in done:
-            market, trials = waiting.pop(future)
-            if future.status in ("cancelled", "lost"):
-                what = f"--cluster {self._address}: the scheduler is gone; start again when it is back"
-                raise UnsupportedError(f"{what}: nothing that was done is lost")
-            error = future.exception()
-            if error is None:
-                yield from future.result()
-            elif not isinstance(error, KilledWorker):
-                raise error
-            elif len(trials) == 1:
-                yield Row(trials[0].number, market, error="WorkerDied: worker after worker died in it")
-            else:
-                again = {self._submit((market, (trial,))): (market, (trial,)) for trial in trials}
-                waiting |= again
-                done.update(list(again))
+        with self._connected():
+            cores = max(1, sum(self._client.nthreads().values()))
+            size = block_size(sum(len(trials) for _, trials in asked), cores)
+            waiting = {self._submit(work): work for work in blocks_of(asked, size)}
+            done = self._as_completed(list(waiting))
+            for future in done:
+                market, trials = waiting.pop(future)
+                try:
+                    yield from future.result()
+                except KilledWorker:
+                    if len(trials) == 1:
+                        yield Row(trials[0].number, market, error="WorkerDied: worker after worker died in it")
+                        continue
+                    again = {self._submit((market, (trial,))): (market, (trial,)) for trial in trials}
+                    waiting |= again
+                    done.update(list(again))
+
+    def _as_completed(self, futures: list[Any]) -> Any:
+        from distributed import as_completed
+
+        return as_completed(futures, loop=self._client.loop)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Turn the loss of the scheduler into an error that says how to go on."""
+        try:
+            yield
+        except (OSError, CancelledError) as error:
+            what = f"--cluster {self._address}: the scheduler is gone ({type(error).__name__})"
+            raise UnsupportedError(f"{what}; nothing done is lost: start again when it is back") from error
 
     def _submit(self, work: Work) -> Any:
         market, trials = work

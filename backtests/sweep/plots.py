@@ -21,6 +21,7 @@ BINS: Final = 10
 MOST_LINES: Final = 400
 MOST_BOXES: Final = 12
 _PRINTED_CELLS: Final = 12
+_LONGEST_LABEL: Final = 52
 
 
 class Bins(NamedTuple):
@@ -146,7 +147,7 @@ def boxes(standings: Sequence[Standing]) -> str:
     shown = standings[:MOST_BOXES]
     values = [net / SAT_PER_BTC for one in shown for net in (*one.drawn_sat, one.row.net_sat)]
     axis = scale(values, zero=True)
-    width, left, row = 1_000, 60, 34
+    width, left, row = 1_000, 330, 34
 
     def at(value: float) -> float:
         return left + (1.0 - axis.fraction(value)) * (width - left - 20)
@@ -160,10 +161,10 @@ def boxes(standings: Sequence[Standing]) -> str:
         y = row * (index + 0.5)
         nets = sorted(net / SAT_PER_BTC for net in one.drawn_sat)
         low, middle, high = statistics.quantiles(nets, n=4, method="inclusive") if len(nets) > 1 else nets * 3
-        title = f"{', '.join(f'{key} {value}' for key, value in one.shown.items())}: {_amount(one)}"
-        out.append(
-            f'<g><title>{escape(title)}</title><text class="y" x="{left - 10}" y="{y + 4:.0f}">{index + 1}</text>'
-        )
+        words = ", ".join(f"{key} {value}" for key, value in one.shown.items())
+        title, label = f"{words}: {_amount(one)}", f"{index + 1}. {words}"
+        out.append(f"<g><title>{escape(title)}</title>")
+        out.append(f'<text class="y" x="{left - 10}" y="{y + 4:.0f}">{escape(label[:_LONGEST_LABEL])}</text>')
         out.append(f'<line class="whisker" x1="{at(nets[0]):.1f}" x2="{at(nets[-1]):.1f}" y1="{y}" y2="{y}"/>')
         out.append(f'<rect class="box" x="{at(low):.1f}" width="{at(high) - at(low):.1f}" y="{y - 8}" height="16"/>')
         out.append(f'<line class="median" x1="{at(middle):.1f}" x2="{at(middle):.1f}" y1="{y - 8}" y2="{y + 8}"/>')
