@@ -42,6 +42,12 @@ class WrongChainError(SourceError):
     passing = False
 
 
+class WrongMarketError(SourceError):
+    """The exchange, the market or the way to ask for it is not there, or is not what the contract needs."""
+
+    passing = False
+
+
 class DeepReorganisationError(SourceError):
     """Blocks that were already fed are no longer on the best chain; their dividends were booked. See docs/feeds.md."""
 
