@@ -169,6 +169,16 @@ class Session:
             self.exchange.reach(time_ns, 0)
             self.state.notify(self.user, "gap", f"no market data for {gap_s} s; nothing was filled meanwhile")
 
+    @property
+    def last_market_ns(self) -> int:
+        """Time of the last quote or closed bar; 0 before the first."""
+        return self._last_market_ns
+
+    @property
+    def peak_sat(self) -> int:
+        """Highest equity so far, which the drawdown is measured from."""
+        return self._peak_sat
+
     # The decision -------------------------------------------------------------------------------------------
 
     def decide(self) -> None:

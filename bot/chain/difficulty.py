@@ -117,8 +117,10 @@ def difficulty_float(target: int) -> float:
     return numerator / denominator
 
 
-def subsidy_sat(height: int) -> int:
+def subsidy_sat(height: int, halving_blocks: int = HALVING_BLOCKS) -> int:
     """Return the new coins of the block at `height`, in satoshi: 50 BTC halved every 210,000 blocks, rounded down.
+
+    Only a chain made for tests halves at other intervals.
 
     Zero from the 64th halving on (in fact from the 33rd). Raises ChainError for a negative height.
 
@@ -127,4 +129,4 @@ def subsidy_sat(height: int) -> int:
     """
     if height < 0:
         raise ChainError([Problem("height", f"height {height} is below 0", "heights count from the genesis block")])
-    return INITIAL_SUBSIDY_SAT >> height // HALVING_BLOCKS  # floor twice, as GetBlockSubsidy
+    return INITIAL_SUBSIDY_SAT >> height // halving_blocks  # floor twice, as GetBlockSubsidy

@@ -56,6 +56,7 @@ class _Columns(NamedTuple):
     name: str
     first_height: int
     max_target: int
+    retargets: bool
     hashes: list[bytes]
     previous: list[bytes]
     times_s: list[int]
@@ -73,10 +74,11 @@ def read(path: Path, first_height: int, max_target: int = MAX_TARGET) -> Headers
     return verify(read_regular(path, "name a file of raw headers"), first_height, str(path), max_target)
 
 
-def verify(raw: bytes, first_height: int, name: str, max_target: int = MAX_TARGET) -> Headers:
+def verify(raw: bytes, first_height: int, name: str, max_target: int = MAX_TARGET, retargets: bool = True) -> Headers:
     """Return the headers in `raw` after every check of the module docstring; `name` is the file's, for messages.
 
-    `max_target` is the easiest target allowed; only a chain made for a test has another than Bitcoin's.
+    `max_target` is the easiest target allowed, `retargets` whether difficulty ever changes; only a chain made for tests
+    has others than Bitcoin's (`bot.chain.network`).
     Raises ChainError with up to 20 problems in file order, each with byte offset and height.
     """
     if first_height < 0:
@@ -86,7 +88,7 @@ def verify(raw: bytes, first_height: int, name: str, max_target: int = MAX_TARGE
         what = f"{len(raw)} bytes are {whole} headers of {HEADER_BYTES} and {rest} bytes more" if raw else "is empty"
         remedy = "the file is truncated or has trailing bytes: fetch it again"
         raise ChainError([Problem(f"{name}: byte {whole * HEADER_BYTES}", what, remedy)])
-    columns = _columns(raw, first_height, name, max_target)
+    columns = _columns(raw, first_height, name, max_target, retargets)
     problems = list(islice(_problems(columns), MAX_PROBLEMS))
     if problems:
         raise ChainError(problems)
@@ -105,11 +107,11 @@ def verify(raw: bytes, first_height: int, name: str, max_target: int = MAX_TARGE
     )
 
 
-def _columns(raw: bytes, first_height: int, name: str, max_target: int) -> _Columns:
+def _columns(raw: bytes, first_height: int, name: str, max_target: int, retargets: bool) -> _Columns:
     sha256 = hashlib.sha256
     hashes = [sha256(sha256(raw[at : at + HEADER_BYTES]).digest()).digest() for at in range(0, len(raw), HEADER_BYTES)]
     previous, times_s, bits = map(list, zip(*_FIELDS.iter_unpack(raw), strict=True))
-    return _Columns(name, first_height, max_target, hashes, previous, times_s, bits)
+    return _Columns(name, first_height, max_target, retargets, hashes, previous, times_s, bits)
 
 
 def _problems(columns: _Columns) -> Iterator[Problem]:
@@ -141,10 +143,12 @@ def _problems(columns: _Columns) -> Iterator[Problem]:
 def _bits_problem(columns: _Columns, index: int) -> Iterator[Problem]:
     """Yield a problem when the bits are not those that the headers before demand; nothing when these cannot tell."""
     bits, times_s = columns.bits, columns.times_s
-    if (columns.first_height + index) % BLOCKS_PER_EPOCH:
+    if (columns.first_height + index) % BLOCKS_PER_EPOCH or not columns.retargets:
         if index and bits[index] != bits[index - 1]:
             what = f"bits {bits[index]:#010x} differ from {bits[index - 1]:#010x} inside an epoch"
-            remedy = f"difficulty changes only at multiples of {BLOCKS_PER_EPOCH}: check the first height"
+            remedy = "this network's difficulty never changes"
+            if columns.retargets:
+                remedy = f"difficulty changes only at multiples of {BLOCKS_PER_EPOCH}: check the first height"
             yield Problem(columns.where(index), what, remedy)
     elif index >= BLOCKS_PER_EPOCH:
         try:
