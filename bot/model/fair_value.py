@@ -39,7 +39,7 @@ from bot.model.carry import (
 )
 from bot.model.deterministic import discounted_s
 from bot.model.domain import checked, refused
-from bot.model.fees import FeeDay, FeeDays
+from bot.model.fees import FeeDays, MeanFee
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
@@ -81,7 +81,7 @@ class FairValue:
         past_epochs: Sequence[tuple[int, int]],
         growth: GrowthModel,
         first_height: int | None = None,
-        past_fees: Sequence[FeeDay] = (),
+        past_fees: Sequence[MeanFee] = (),
     ) -> None:
         """Start from the `past_epochs` known before the run, consecutive (start_s, bits), the last one in force.
 

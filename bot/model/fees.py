@@ -25,7 +25,7 @@ STALE_DAYS: Final = 7
 """Days that ended longer ago than this say nothing of fees now."""
 _MOST_PERSISTENCE: Final = 0.98
 
-FeeDay = tuple[int, float]
+MeanFee = tuple[int, float]
 """(UTC days since 1970, mean fees of a block of that day in satoshi)."""
 
 
@@ -75,7 +75,7 @@ class FeeForecast(NamedTuple):
         return weighted / weights if weights > 0.0 else fees[0]
 
 
-def fitted(days: Sequence[FeeDay]) -> FeeForecast | None:
+def fitted(days: Sequence[MeanFee]) -> FeeForecast | None:
     """Return the process fitted by least squares to the last 60 of `days`, oldest first, persistence in 0..0.98.
 
     None for fewer than 15 days, or where one of them had no fees: then there is nothing to take a logarithm of.
@@ -103,9 +103,9 @@ def fitted(days: Sequence[FeeDay]) -> FeeForecast | None:
 class FeeDays:
     """The mean fee of each day that is over, and the forecast from them; days are those of effective block times."""
 
-    def __init__(self, past: Iterable[FeeDay] = ()) -> None:
+    def __init__(self, past: Iterable[MeanFee] = ()) -> None:
         """Start from days known before, oldest first."""
-        self._days: deque[FeeDay] = deque(past, maxlen=FIT_DAYS)
+        self._days: deque[MeanFee] = deque(past, maxlen=FIT_DAYS)
         self._day = self._sum_sat = self._count = 0
         self.forecast = fitted(tuple(self._days))
 
@@ -128,12 +128,12 @@ class FeeDays:
         return self._days[-1][1] if self._days else 0.0
 
     @property
-    def days(self) -> tuple[FeeDay, ...]:
+    def days(self) -> tuple[MeanFee, ...]:
         """The last days that are over, at most 60."""
         return tuple(self._days)
 
 
-def days_before(blocks: Iterable[Block], time_ns: int) -> tuple[FeeDay, ...]:
+def days_before(blocks: Iterable[Block], time_ns: int) -> tuple[MeanFee, ...]:
     """Return the last days that were over at `time_ns`, with the mean fee of their blocks, oldest first.
 
     Empty when the last of them ended more than a week before: figures that stop there are of another time.
