@@ -35,7 +35,7 @@ def test_every_number_of_the_pages_is_what_the_code_says(page: str, examples: in
         ("reproducible", 2),
         ("root", 1),
         ("scores", 3),
-        ("uncertain_payout", 3),
+        ("uncertain_payout", 2),
     ],
 )
 def test_examples_in_docstrings(module: str, examples: int) -> None:
