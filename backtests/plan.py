@@ -10,7 +10,7 @@ from backtests.result import Observation, RunResult
 from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
 from bot.history.series import History
 from bot.model.fair_value import FairValue
-from bot.model.fees import FeeDay
+from bot.model.fees import MeanFee
 from bot.model.growth import GrowthModel
 from bot.session import Session, SessionSettings, Strategy
 
@@ -32,7 +32,7 @@ class Plan:
     blocks: Sequence[Block]
     history: History
     end_ns: int
-    past_fees: Sequence[FeeDay] = ()
+    past_fees: Sequence[MeanFee] = ()
 
     def value(self) -> FairValue:
         """Return a fresh model of the contract's value that knows what was known at the start of the run."""

@@ -19,7 +19,7 @@ UNIX_EPOCH_DAY: Final = 719_163
 
 def rows_of(plan: Plan) -> list[Row]:
     """Return one row a bar; the model knows only the blocks before each close."""
-    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth)
+    value = FairValue(plan.settings.contract, plan.past_epochs, plan.growth, past_fees=plan.past_fees)
     per_contract = plan.settings.contract.lots_per_contract
     rows: list[Row] = []
     world = plan.world()

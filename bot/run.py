@@ -34,7 +34,7 @@ from bot.history.load import load as load_history
 from bot.history.series import History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
-from bot.model.fees import FeeDay, days_before
+from bot.model.fees import MeanFee, days_before
 from bot.model.growth import PATH_NAMES, growth_model
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
@@ -187,7 +187,7 @@ def _read(path: Path) -> tuple[Settings, History, Chain]:
     return draft.settings, history, chain
 
 
-def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[FeeDay, ...]:
+def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[MeanFee, ...]:
     """Return the mean fees of the days over by `time_ns`, as far as figures carry them; none if none are paid out."""
     if contract.payout.basis not in (FPPS, PRO_RATA):
         return ()

@@ -39,7 +39,7 @@ from bot.model.carry import (
 )
 from bot.model.deterministic import discounted_s
 from bot.model.domain import checked, refused
-from bot.model.fees import FeeDay, FeeDays
+from bot.model.fees import FeeDays, MeanFee
 from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
@@ -81,7 +81,7 @@ class FairValue:
         past_epochs: Sequence[tuple[int, int]],
         growth: GrowthModel,
         first_height: int | None = None,
-        past_fees: Sequence[FeeDay] = (),
+        past_fees: Sequence[MeanFee] = (),
     ) -> None:
         """Start from the `past_epochs` known before the run, consecutive (start_s, bits), the last one in force.
 
@@ -101,7 +101,7 @@ class FairValue:
         self._end_ns = contract.end_ns
         self._fee_days = FeeDays(past_fees) if contract.payout.basis in (FPPS, PRO_RATA) else None
         self._on_entry = contract.lending.accrual == ENTRY_NOTIONAL
-        self._chain = ChainKnowledge(past_epochs, growth, first_height)
+        self._chain = ChainKnowledge(past_epochs, growth, first_height, contract.end_ns)
         self._at_rate: dict[float, tuple[float, float, float]] = {}
         self._law: tuple[int, LogMixture] | None = None
         self._from_ns = self._until_ns = self._chain.known_ns
@@ -139,9 +139,7 @@ class FairValue:
 
         Raises ModelError while the height, hence the subsidy, cannot be told.
         """
-        fees, fees_sat = self._fee_days, 0.0
-        if fees is not None:
-            fees_sat = self._chain.mean_fees_sat or fees.last_sat  # the latter before the first block
+        fees_sat = 0.0 if self._fee_days is None else self._fee_days.now_sat(self._chain)
         return self._share_per_s * (self._chain.subsidy_sat + fees_sat)
 
     @property
@@ -276,18 +274,8 @@ class FairValue:
         return clock_factor(self._contract, chain, at_ns, self._fees_sat, self._law[1])
 
     def _expected_fees_sat(self) -> float:
-        """Return the constant fee of a block that is worth what the fees to come are expected to be; see `fees`."""
-        fees, chain = self._fee_days, self._chain
-        if fees is None:
-            return 0.0
-        forecast = fees.forecast
-        if forecast is None or not chain.knows_height:
-            return chain.mean_fees_sat or fees.last_sat
-        at_ns = max(chain.known_ns, (forecast.last_day + 1) * NS_PER_DAY)
-        if at_ns >= self._end_ns:
-            return chain.mean_fees_sat
-        from_s, to_s = max(self._start_ns - at_ns, 0) / NS_PER_S, (self._end_ns - at_ns) / NS_PER_S
-        return forecast.level_sat(chain.stretches(at_ns, self._end_ns), from_s, to_s, at_ns)
+        fees = self._fee_days
+        return 0.0 if fees is None else fees.ahead_sat(self._chain, self._start_ns, self._end_ns)
 
     # How the line is found
 

@@ -43,13 +43,18 @@ class ChainKnowledge:
     path: PathForecast | None = None
 
     def __init__(
-        self, past_epochs: Sequence[tuple[int, int]], growth: GrowthModel, first_height: int | None = None
+        self,
+        past_epochs: Sequence[tuple[int, int]],
+        growth: GrowthModel,
+        first_height: int | None = None,
+        until_ns: int = 0,
     ) -> None:
         """Start from `past_epochs`, consecutive (start_s, bits), the last one in force now.
 
         `first_height` is the height of the first one's first block; None: 0 if that is the genesis block, else it
-        is learned from the first block seen. Raises ModelError when no epoch, or fewer retargets than the growth
-        model needs, are given, and ChainError for bits or times that cannot be.
+        is learned from the first block seen. A path is forecast for 30 retargets, or as far as `until_ns`. Raises
+        ModelError when no epoch, or fewer retargets than the growth model needs, are given, or the path would be too
+        long, and ChainError for bits or times that cannot be.
         """
         if not past_epochs:
             what = "no difficulty epoch is known before the run"
@@ -63,7 +68,7 @@ class ChainKnowledge:
         start_s, self.bits = past_epochs[-1]
         self._height = None if first_height is None else first_height + BLOCKS_PER_EPOCH * (len(past_epochs) - 1)
         self.known_ns = start_s * NS_PER_S
-        self._growth_model = growth
+        self._growth_model, self._until_ns = growth, until_ns
         used = growth.uses_retargets
         targets = [target_from_bits(bits, f"past_epochs at {start} s") for start, bits in past_epochs[-used - 1 :]]
         ratios = [log_ratio(before, after) for before, after in pairwise(targets)]
@@ -84,7 +89,7 @@ class ChainKnowledge:
             self.growth = forecast(self._growth_model, known)
             self.steps: tuple[Step, ...] = (reproducible_step(self.growth),)
         else:
-            self._at_retarget = model.forecast(known, self._epoch)
+            self._at_retarget = model.forecast(known, self._epoch, (self._until_ns - self.epoch_start_ns) / NS_PER_S)
             self._take(self._at_retarget)
 
     def _take(self, path: PathForecast) -> None:

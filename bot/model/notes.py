@@ -41,7 +41,7 @@ class Note:
 
         >>> huobi = Note(1.0, 0.012, 30.0, 2)   # Dig-VC, 1.2 % a month for 60 days
         >>> round(huobi.value(0.0), 12), round(huobi.value(0.000574), 6)
-        (1.024, 0.989174)
+        (1.024, 0.989535)
         """
         checked("held_days", held_days, 0.0, math.inf, "0 on the day of issue")
         rate = checked("discount_per_day", discount_per_day + credit_per_day, -1e3, 1e3, "0.0005 is 0.05 % a day")

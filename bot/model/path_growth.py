@@ -14,14 +14,17 @@ from typing import Final
 
 import numpy as np
 
+from bot.model.domain import refused
 from bot.model.local_trend import ANCHORED, DAMPED, LEAST_RETARGETS, MEAN_RETARGETS, LocalTrend
-from bot.model.paths import PathForecast, with_blocks_seen
+from bot.model.paths import PathForecast, retargets_within, with_blocks_seen
 from bot.model.reproducible import Floats, log
 from bot.model.rivals import WINDOW, ar1_forecast
 from bot.model.schedule import EPOCH_S, Step
 
 RETARGETS: Final = 30
-"""How far the path reaches, over a year; beyond it growth stays as it was at its end."""
+"""How far a path reaches at least, over a year; further where the contract does."""
+MOST_RETARGETS: Final = 200
+"""Five years even if every epoch took 9 days."""
 _FORECASTS_KEPT: Final = 256
 
 
@@ -42,12 +45,17 @@ class PathGrowth:
     make: Callable[[Floats, int, int | None], PathForecast]
     unseen: Callable[[int, int], float] = _nothing_unseen
 
-    def forecast(self, log_ratios: Sequence[float], epoch: int | None = None) -> PathForecast:
-        """Return the forecast of the next 30 retargets, as seen at a retarget; fitted once for the same past.
+    def forecast(self, log_ratios: Sequence[float], epoch: int | None = None, term_s: float = 0.0) -> PathForecast:
+        """Return the forecast of the next 30 retargets, or of all within `term_s`, as seen at a retarget.
 
-        `epoch` is the number of the one in force; None where it is not known: then no halving is foreseen.
+        `epoch` is the number of the one in force; None where it is not known: then no halving is foreseen. Fitted once
+        for the same past. Raises ModelError for a term of more than 200 retargets.
         """
-        return _forecast(self, tuple(log_ratios[-self.uses_retargets :]), epoch)
+        retargets = max(RETARGETS, retargets_within(max(term_s, 0.0)))
+        if retargets > MOST_RETARGETS:
+            what = f"{self.name} forecasts {MOST_RETARGETS} retargets, the term may see {retargets}"
+            raise refused("term", what, "end it within five years, or take growth trailing or flat")
+        return _forecast(self, tuple(log_ratios[-self.uses_retargets :]), epoch, retargets)
 
     def with_blocks_seen(self, path: PathForecast, epoch: int | None, gaps: int, seconds: float) -> PathForecast:
         """Return a forecast made at the start of `epoch` after `gaps` timed gaps of that epoch took `seconds`."""
@@ -59,8 +67,8 @@ class PathGrowth:
 
 
 @lru_cache(maxsize=_FORECASTS_KEPT)
-def _forecast(model: PathGrowth, log_ratios: tuple[float, ...], epoch: int | None) -> PathForecast:
-    return model.make(np.array(log_ratios), RETARGETS, epoch)
+def _forecast(model: PathGrowth, log_ratios: tuple[float, ...], epoch: int | None, retargets: int) -> PathForecast:
+    return model.make(np.array(log_ratios), retargets, epoch)
 
 
 def expected_steps(forecast: PathForecast) -> tuple[Step, ...]:

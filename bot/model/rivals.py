@@ -1,9 +1,4 @@
-"""Plain forecasts of difficulty to measure the trend model against: flat, trailing mean, EWMA, AR(1).
-
-Each answers with a PathForecast from the log-changes x of past retargets, oldest first, (.., n). The first three
-are random walks with drift: the drift is that of `growth`, the steps around it are independent, as wide as the
-model's own past one-step errors.
-"""
+"""AR(1), the rival of the trend that forecasts a path too, from the log-changes x of past retargets, oldest first."""
 
 from __future__ import annotations
 
@@ -12,28 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from bot.model.growth import GrowthModel
 from bot.model.paths import PathForecast
 from bot.model.reproducible import Floats
 
 WINDOW: Final = 52
-"""Retargets, about two years, over which widths are measured and AR(1) is fitted."""
+"""Retargets, about two years, to which AR(1) is fitted."""
 _MOST_PERSISTENCE = 0.99
-
-
-def random_walk(drift: float, step_sd: float, retargets: int) -> PathForecast:
-    """Return Y_j = j drift + a random walk of `step_sd`: C_ij = sd^2 min(i, j)."""
-    count = np.arange(1.0, retargets + 1.0)
-    return PathForecast(drift * count, step_sd * step_sd * np.minimum(count[:, None], count))
-
-
-def drift_forecast(model: GrowthModel, log_ratios: Floats, retargets: int) -> PathForecast:
-    """Return the random walk whose drift `model` reads from the past; its width is of the last 52 one-step errors."""
-    past = [float(x) for x in log_ratios]
-    first = max(model.needs_retargets, len(past) - WINDOW, 1)
-    squares = [(past[k] - model.growth_per_retarget(past[:k])) ** 2 for k in range(first, len(past))]
-    sd = math.sqrt(math.fsum(squares) / len(squares)) if squares else 0.0
-    return random_walk(model.growth_per_retarget(past), sd, retargets)
 
 
 def ar1_path(mean: float, persistence: float, step_sd: float, last: float, retargets: int) -> PathForecast:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from bot.model.domain import checked
-from bot.model.schedule import EPOCH_S
 
 
 def margrabe(payout: float, maintenance: float, log_ratio_sd: float) -> float:
@@ -47,12 +46,3 @@ def pool_luck_variance(
     checked("pool_hs", pool_hs, 1.0, math.inf, "a pool without power finds no block")
     checked("path_variance", path_variance, 0.0, math.inf, "a variance is not negative")
     return path_variance + reward * (1.0 - fee) * (hash_rate_hs / pool_hs) * value
-
-
-def blocks_expected(pool_hs: float, network_hs: float, term_s: float) -> float:
-    """Return how many blocks a pool finds in `term_s` seconds, on average, at constant difficulty.
-
-    >>> round(blocks_expected(3.5e15, 2.5e17, 91 * 86400.0))
-    183
-    """
-    return 2016.0 * term_s / EPOCH_S * pool_hs / network_hs

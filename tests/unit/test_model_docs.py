@@ -1,4 +1,4 @@
-"""What the model's documentation says is computed: the page for newcomers and the examples in docstrings."""
+"""What the model's documentation says is computed: the pages and the examples in docstrings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "fair-value.md"
+PAGES = Path(__file__).parents[2] / "docs"
 
 
-def test_every_number_of_the_page_is_what_the_code_says() -> None:
-    outcome = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
+@pytest.mark.parametrize(("page", "examples"), [("fair-value.md", 35), ("other-contracts.md", 20)])
+def test_every_number_of_the_pages_is_what_the_code_says(page: str, examples: int) -> None:
+    outcome = doctest.testfile(str(PAGES / page), module_relative=False, encoding="utf-8")
     assert outcome.failed == 0
-    assert outcome.attempted >= 20
+    assert outcome.attempted >= examples
 
 
 @pytest.mark.parametrize(
@@ -24,14 +25,17 @@ def test_every_number_of_the_page_is_what_the_code_says() -> None:
         ("carry", 2),
         ("deterministic", 5),
         ("domain", 2),
+        ("futures", 1),
         ("growth", 2),
+        ("halvings", 2),
+        ("notes", 3),
         ("paths", 3),
         ("payout", 5),
         ("quadrature", 1),
         ("reproducible", 2),
         ("root", 1),
         ("scores", 3),
-        ("uncertain_payout", 3),
+        ("uncertain_payout", 2),
     ],
 )
 def test_examples_in_docstrings(module: str, examples: int) -> None:

@@ -168,3 +168,21 @@ def test_a_run_values_with_the_fees_known_before_it(tmp_path: Path) -> None:
     fair = [seen.fair_sat for seen in reference.run(run.plans[0]).observations]
     without = [seen.fair_sat for seen in reference.run(replace(run.plans[0], past_fees=())).observations]
     assert fair[0] > without[0]  # before the first block, without them, fees were not known at all
+
+
+@pytest.mark.parametrize(("horizon", "missed", "last_missed"), [(7, 0.08, 0.155), (30, 0.09, 0.155), (60, 0.11, 0.19)])
+def test_walking_forward_it_beats_the_last_day_as_the_record_says(
+    horizon: int, missed: float, last_missed: float
+) -> None:
+    seen = FeeDays()
+    fees = [seen.days[-1][1] for block in CHAIN.blocks if seen.learn(block)]
+    assert len(fees) == 152  # August to December 2014, the last day is not over
+    own, last = [], []
+    for known in range(20, len(fees) - horizon):
+        forecast = fitted(list(enumerate(fees[:known])))
+        assert forecast is not None
+        came = np.mean(fees[known : known + horizon])
+        own.append(np.mean(forecast.expected_sat(horizon)) / came - 1)
+        last.append(fees[known - 1] / came - 1)
+    assert np.mean(np.abs(own)) == pytest.approx(missed, abs=0.005)
+    assert np.mean(np.abs(last)) == pytest.approx(last_missed, abs=0.005)

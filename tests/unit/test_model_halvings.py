@@ -14,6 +14,7 @@ from bot.chain.chain import load
 from bot.contract_file import load_contract
 from bot.core.events import Block
 from bot.core.units import NS_PER_S
+from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
 from bot.model.growth import growth_model, log_ratio
 from bot.model.halvings import HALVING_EPOCHS, halvings_felt, reward_steps
@@ -162,3 +163,21 @@ def test_a_contract_across_the_halving_of_2024_is_as_unsure_as_its_paths(ratios:
     path = replace(value.path, scales=((1.0, 1.0),))
     drawn = sobol_values(path, 28 * DAY, rewards=reward_steps(IN_2024 * 2016, 0.0, RETARGETS))
     assert value.value_sat(start_ns) == pytest.approx(drawn.values_s.mean() * value.payout_rate_sat_s, rel=1e-3)
+
+
+@pytest.mark.parametrize("years", [2, 4])
+def test_a_contract_of_years_is_forecast_to_its_end(years: int) -> None:
+    """More retargets than 30, and a halving far beyond them: growth and reward go on as the paths do."""
+    known = CHAIN.epochs[: 260 + 1]
+    start_ns = known[-1].start_s * NS_PER_S
+    terms = replace(CONTRACT, start_ns=start_ns, end_ns=start_ns + int(years * 365 * DAY) * NS_PER_S)
+    value = FairValue(terms, [(epoch.start_s, epoch.bits) for epoch in known], growth_model("damped"))
+    assert value.path is not None
+    assert value.path.retargets > 26 * years
+    rewards = reward_steps(260 * 2016, 0.0, value.path.retargets)
+    drawn = sobol_values(value.path, years * 365 * DAY, log2_paths=12, rewards=rewards)
+    assert value.value_sat(start_ns) == pytest.approx(drawn.values_s.mean() * value.payout_rate_sat_s, rel=5e-3)
+    if years == 4:
+        longer = replace(terms, end_ns=start_ns + int(6 * 365 * DAY) * NS_PER_S)
+        with pytest.raises(ModelError, match="term: damped forecasts 200 retargets"):
+            FairValue(longer, [(epoch.start_s, epoch.bits) for epoch in known], growth_model("damped"))
