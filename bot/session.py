@@ -263,11 +263,11 @@ class Session:
             if worth.owed is not None and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
                 break  # the open may call or liquidate; across a pause, what was earned in it must be counted first
             if close_ns >= world.next_ns:
-                rate_ns = world.rate_ns
+                rate_ns, growth = world.rate_ns, self.value.growth_per_retarget
                 world.up_to(close_ns)
                 worth = standing(state, account)
-                if world.rate_ns != rate_ns:
-                    asleep_until_ns = 0  # a new swap rate always wakes
+                if world.rate_ns != rate_ns or self.value.growth_per_retarget != growth:
+                    asleep_until_ns = 0  # a new swap rate and another growth always wake
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
             if equity_sat < floor_sat or (worth.owed is not None and not worth.is_safe(state, price_sat, close_ns)):
@@ -398,7 +398,7 @@ class Session:
 
     def _situation(self) -> tuple[object, ...]:
         state = self.state
-        return (state.changes, state.conditions, self.trader.mode)
+        return (state.changes, state.conditions, self.value.growth_per_retarget, self.trader.mode)
 
     # The end ------------------------------------------------------------------------------------------------
 

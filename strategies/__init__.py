@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bot.errors import FairhashError, cause
 from bot.fields import declared_settings
 
-BUNDLED = ("fair_value_band", "carry_aware_band", "hold_long", "hold_short", "own_and_lend")
+BUNDLED = ("fair_value_band", "carry_aware_band", "early_exit_short", "hold_long", "hold_short", "own_and_lend")
 
 
 class StrategyNotFoundError(FairhashError):

@@ -27,7 +27,7 @@ class Wake(NamedTuple):
     """What would change the strategy's mind: until one of these happens, an engine need not ask it.
 
     The edge leaving [low_edge, high_edge] (price / fair value - 1), the time `at_ns`, or a change of what is always a
-    reason: a fill, a loan, a liquidation, a new swap rate, new terms, a halt.
+    reason: a fill, a loan, a liquidation, a new swap rate, new terms, another growth expected (a retarget), a halt.
     """
 
     low_edge: float
@@ -180,6 +180,11 @@ class View:
     def difficulty(self) -> float:
         """Difficulty of the current epoch."""
         return self._value.difficulty
+
+    @property
+    def growth_per_retarget(self) -> float:
+        """The log-change of difficulty that the value expects of the coming retarget; 0.05 is +5 %."""
+        return self._value.growth_per_retarget
 
     @property
     def fair_value_sat(self) -> float:

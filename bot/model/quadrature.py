@@ -1,4 +1,4 @@
-"""One-dimensional integrals of smooth functions: composite Gauss-Legendre, eight points to a panel."""
+"""Integrals of smooth functions: composite Gauss-Legendre, eight points to a panel; Gauss-Hermite for normal means."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ _HALF_NODES: Final = (
     (0.9602898564975363, 0.1012285362903763),
 )
 """Positive nodes and weights on [-1, 1]. Source: Abramowitz & Stegun, table 25.4, n = 8."""
+
+_HALF_NORMAL: Final = (
+    (0.3867606045005573, 0.28656852123801213),
+    (1.1638291005549648, 0.1583383727509496),
+    (1.9519803457163334, 0.047284752354014026),
+    (2.7602450476307014, 0.007266937601184733),
+    (3.600873624171548, 0.0005259849265739092),
+    (4.492955302520011, 1.530003216248727e-05),
+    (5.472225705949343, 1.3094732162868227e-07),
+    (6.630878198393129, 1.497814723161838e-10),
+)
+NORMAL_NODES: Final = tuple((side * x, weight) for x, weight in _HALF_NORMAL for side in (-1.0, 1.0))
+"""(node, weight) of E f(n), n standard normal, exact for polynomials up to degree 31: the roots x of He_16 and
+15! / (16 He_15(x)^2), computed with 50 digits; the nodes are sqrt 2 times those of Abramowitz & Stegun, table 25.10."""
 
 
 def integral(function: Callable[[float], float], low: float, high: float, panels: int = 32) -> float:

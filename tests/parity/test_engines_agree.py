@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +13,9 @@ from hypothesis import strategies as st
 import strategies
 from backtests import backtrader_engine, reference
 from backtests.parity import compare
+from bot.model.growth import Trailing
+from bot.session import Strategy
+from strategies.view import Target, View, Wake
 from tests.parity.histories import random_plan, squeezed_plan, without_wake
 
 USES = ("moody", "moody", "moody", *strategies.BUNDLED)
@@ -32,12 +37,31 @@ def test_backtrader_equals_reference_on_300_random_histories(seed: int, kind: st
 @given(
     seed=st.integers(0, 2**31),
     kind=st.sampled_from(("bars", "quotes")),
-    use=st.sampled_from(("moody", "fair_value_band")),
+    use=st.sampled_from(("moody", "fair_value_band", "early_exit_short")),
 )
 def test_sleeping_and_leaping_change_nothing(seed: int, kind: str, use: str) -> None:
     """The reference engine leaps over bars while a strategy sleeps; asked at every event it settles the same."""
     plan = random_plan(seed, kind, use, debug=False)
     compare([reference.run(plan), reference.run(without_wake(plan))])
+
+
+def as_growth_says(view: View, growth_at_first: float) -> Target:
+    """Own one lot until another growth is expected, then two; asleep for ever in between."""
+    return Target(1 if view.growth_per_retarget == growth_at_first else 2, wake=Wake(-math.inf, math.inf))
+
+
+@pytest.mark.parametrize("kind", ["bars", "quotes"])
+def test_another_growth_always_wakes(kind: str) -> None:
+    """At a retarget a strategy that sleeps is asked, also when the reference engine leaps over the bars."""
+    bought_more = 0
+    for seed in range(40):
+        plan = replace(random_plan(seed, kind, "moody", debug=False), growth=Trailing(3))
+        first = plan.session().value.growth_per_retarget
+        plan = replace(plan, strategy=Strategy("growing", as_growth_says, first))
+        result = reference.run(plan)
+        compare([result, reference.run(without_wake(plan)), backtrader_engine.run(plan)])
+        bought_more += sum(fill.size_lots for fill in result.fills) > 1
+    assert bought_more > 2
 
 
 def test_random_histories_reach_what_they_are_made_for() -> None:

@@ -32,7 +32,7 @@ class Nothing:
     """A strategy without parameters."""
 
 
-STRATEGIES = ("fair_value_band", "carry_aware_band", "hold_long", "hold_short", "own_and_lend")
+STRATEGIES = ("fair_value_band", "carry_aware_band", "early_exit_short", "hold_long", "hold_short", "own_and_lend")
 
 
 def resolve(use: str) -> type[Any]:
@@ -125,7 +125,7 @@ def test_the_shipped_configuration_is_the_default_wherever_it_has_one(project: P
 def test_a_strategy_of_ones_own_is_called_by_the_last_part_of_its_path(project: Path) -> None:
     change("config.yaml", ("use: hold_short", "use: my.package.band"), ("use: hold_long", "use: my.module:Momentum"))
     names = [strategy.name for strategy in load_settings("config.yaml", lambda _use: Band).strategies]
-    assert names == ["fair_value_band", "carry_aware_band", "Momentum", "band", "own_and_lend"]
+    assert names == ["fair_value_band", "carry_aware_band", "early_exit_short", "Momentum", "band", "own_and_lend"]
 
 
 def test_problems_of_configuration_parameters_and_contract_come_together(project: Path) -> None:
@@ -164,7 +164,7 @@ def test_problems_of_configuration_parameters_and_contract_come_together(project
         f"{line(config, 'maxorder')}: risk: unknown key 'maxorder' (did you mean max_order?)",
         f"{line(config, 'entry_band')}: strategies[0].params.entry_band: 'abc' is not a fraction between 0 and 5 "
         "(write it like 0.25)",
-        f"{line(config, 'hold_lang')}: strategies[2].use: there is no strategy 'hold_lang'",
+        f"{line(config, 'hold_lang')}: strategies[3].use: there is no strategy 'hold_lang'",
         f"{line(contract, '2014-11-31')}: margin.steps[3].from: '2014-11-31T00:00:00Z' is not a time in UTC: "
         "there is no such date or time (for example 2014-09-15T00:00:00Z)",
         f"{line(contract, 'tick')}: trading.tick: '0.0001' is not an amount of bitcoin of at least 0.00000001 BTC: "
@@ -197,15 +197,15 @@ CONFLICTS = {
     ),
     "two strategies of one name": (
         ("- use: hold_short", "- use: hold_long"),
-        "strategies[3]: another strategy is called 'hold_long' too (give it another name)",
+        "strategies[4]: another strategy is called 'hold_long' too (give it another name)",
     ),
     "a strategy that is called like an account of the exchange": (
         ("- use: hold_short", "- use: hold_short\n    name: market"),
-        "strategies[3].name: 'market' is the name of an account of the exchange",
+        "strategies[4].name: 'market' is the name of an account of the exchange",
     ),
     "a module of one's own without a usable name": (
         ("- use: hold_short", "- use: my.module:_strategy"),
-        "strategies[3].use: '_strategy' cannot be a name (add for example `name: my_band`)",
+        "strategies[4].use: '_strategy' cannot be a name (add for example `name: my_band`)",
     ),
     "a history that is not there": (
         ("quotes.csv", "quotes.txt"),

@@ -16,7 +16,7 @@ import pytest
 from bot.core.contract import Contract
 from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY
-from strategies import carry_aware_band, fair_value_band, hold_long, hold_short, own_and_lend
+from strategies import carry_aware_band, early_exit_short, fair_value_band, hold_long, hold_short, own_and_lend
 from strategies.view import NEVER, Target, View, Wake
 from tests.ledgers import PERCENT_DAY, TERMS
 
@@ -36,6 +36,7 @@ class Sheet:
     btc_ppb_day: int = 0
     contract_ppb_day: int = 0
     to_expiry_ns: int = 20 * NS_PER_DAY
+    growth_per_retarget: float = 0.0
     contract: Contract = TERMS
 
     @property
@@ -202,6 +203,75 @@ def test_the_carry_aware_bands_prices_are_where_the_profit_equals_the_margin() -
 def test_no_price_is_dear_enough_where_more_is_demanded_than_can_revert() -> None:
     sheet = Sheet(contract_ppb_day=3 * PERCENT_DAY)
     assert carry_aware_band.band(seen(sheet), CARRY)[1] == 0.0
+
+
+# Early-exit short: half-life 30 days, cost 3 %, recall 0.1, margin 5 %; a tenth of the equity ------------------------
+
+EXIT = early_exit_short.Params()
+
+
+def test_an_early_exit_short_opens_above_holds_between_and_leaves_below_its_premiums() -> None:
+    """Half a lot of premium either side of both boundaries; 10,000 satoshi of equity at 1,000 are 1,000 lots."""
+    leave_below, open_above = early_exit_short.premiums(seen(Sheet(contract_ppb_day=PERCENT_DAY // 4)), EXIT)
+    assert -0.1 < leave_below < open_above < 0.5
+    low, high = round(1_000 * (1 + leave_below)), round(1_000 * (1 + open_above))
+
+    def decided(price_sat: int, held: int) -> int:
+        sheet = Sheet(price_sat=price_sat, position_lots=held, contract_ppb_day=PERCENT_DAY // 4)
+        return early_exit_short.decide(seen(sheet), EXIT).position_lots
+
+    assert decided(high + 1, 0) == -int(0.1 * 100_000 * 100 / (high + 1))
+    assert decided(high + 1, -5_000) == -5_000  # larger is left alone
+    assert decided(high - 1, 0) == 0
+    assert decided(high - 1, -70) == -70
+    assert decided(low + 1, -70) == -70
+    assert decided(low - 1, -70) == 0
+    assert decided(500, 70) == 0  # it holds no longs
+
+
+def test_it_sleeps_between_its_premiums_until_the_next_day_to_expiry() -> None:
+    sheet = Sheet(price_sat=1_050, contract_ppb_day=PERCENT_DAY // 4, to_expiry_ns=20 * NS_PER_DAY - 1)
+    leave_below, open_above = early_exit_short.premiums(seen(sheet), EXIT)
+    at_ns = TERMS.end_ns - 19 * NS_PER_DAY
+    assert early_exit_short.decide(seen(sheet), EXIT) == Target(0, wake=Wake(-inf, open_above, at_ns))
+    sheet.position_lots = -70
+    assert early_exit_short.decide(seen(sheet), EXIT) == Target(-70, wake=Wake(leave_below, open_above, at_ns))
+    sheet.price_sat = 1_900
+    assert early_exit_short.decide(seen(sheet), EXIT).wake is None  # its size follows equity and price
+
+
+def test_its_premiums_rise_with_swap_rate_recalls_and_margin_and_fall_towards_expiry() -> None:
+    def premiums(params: early_exit_short.Params = EXIT, **sheet: object) -> tuple[float, float]:
+        return early_exit_short.premiums(seen(replace(Sheet(contract_ppb_day=PERCENT_DAY // 2), **sheet)), params)
+
+    leave, opened = premiums()
+    assert premiums(contract_ppb_day=PERCENT_DAY)[0] > leave
+    assert premiums(contract_ppb_day=PERCENT_DAY)[1] > opened
+    assert premiums(replace(EXIT, recall=0.2))[1] > opened
+    assert premiums(replace(EXIT, margin=0.1)) == (leave, pytest.approx(opened, abs=0.2))
+    assert premiums(replace(EXIT, margin=0.1))[1] > opened
+    assert premiums(to_expiry_ns=2 * NS_PER_DAY)[0] < leave
+    assert premiums(to_expiry_ns=2 * NS_PER_DAY)[1] < opened
+    assert premiums(growth_per_retarget=0.3)[0] < leave  # value falls sooner: so does what interest is paid on
+
+
+def test_swap_rates_and_growth_count_to_the_nearest_twentieth_of_a_per_cent() -> None:
+    def premiums(**sheet: object) -> tuple[float, float]:
+        return early_exit_short.premiums(seen(replace(Sheet(contract_ppb_day=PERCENT_DAY), **sheet)), EXIT)
+
+    assert premiums(contract_ppb_day=PERCENT_DAY + 249_000) == premiums()
+    assert premiums(contract_ppb_day=PERCENT_DAY + 251_000) != premiums()
+    assert premiums(growth_per_retarget=0.000249) == premiums()
+    assert premiums(growth_per_retarget=0.000251) != premiums()
+
+
+def test_its_band_is_the_price_above_which_it_opens_and_nothing_where_no_premium_is_enough() -> None:
+    sheet = Sheet(contract_ppb_day=PERCENT_DAY // 4)
+    assert early_exit_short.band(seen(sheet), EXIT) == (
+        0.0,
+        1_000.0 * (1.0 + early_exit_short.premiums(seen(sheet), EXIT)[1]),
+    )
+    assert early_exit_short.band(seen(Sheet(contract_ppb_day=20 * PERCENT_DAY)), EXIT) == (0.0, 0.0)
 
 
 # Holders --------------------------------------------------------------------------------------------------------
