@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from bot.errors import OutputError, Problem
 
 FORMAT: Final = "fairhash sweep rows 1"

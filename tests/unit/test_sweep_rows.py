@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from backtests.sweep.rows import ROWS, Rows
 from bot.errors import OutputError
 
