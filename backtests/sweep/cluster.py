@@ -24,7 +24,6 @@ from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import UnsupportedError
 
-
 CONNECT_S: Final = 10.0
 """How long a scheduler may take to answer."""
 
