@@ -67,20 +67,21 @@ def _measure(benchmark: Plan, count: int, workers: int, engine: str) -> Measured
     warm = tuple(Trial(count + n, 0, (0.2, 0.5)) for n in range(workers))
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
-        markets.keep(markets.of_history(benchmark.history), directory, markets.CONFIGURED)
+        for number in (markets.CONFIGURED, 1):  # a worker holds two histories at most
+            markets.keep(markets.of_history(benchmark.history), directory, number)
         began_s = time.perf_counter()
         with Local(_job(benchmark, directory, engine), workers) as pool:
-            _require_good(pool, warm)
+            _require_good(pool, warm, (markets.CONFIGURED, 1))
             started_s, cpu_s = time.perf_counter(), _cpu_s(pool.pids())
-            _require_good(pool, trials)
+            _require_good(pool, trials, (markets.CONFIGURED,))
             wall_s, cpu_s = time.perf_counter() - started_s, _cpu_s(pool.pids()) - cpu_s
             held = [_memory(pid) for pid in pool.pids()]
     own, proportional = (max(column) / MIB for column in zip(*held, strict=True))
     return Measured(workers, started_s - began_s, wall_s, cpu_s, own, proportional)
 
 
-def _require_good(pool: Local, trials: tuple[Trial, ...]) -> None:
-    for row in pool.run([(markets.CONFIGURED, trials)]):
+def _require_good(pool: Local, trials: tuple[Trial, ...], numbers: tuple[int, ...]) -> None:
+    for row in pool.run([(number, trials) for number in numbers]):
         if row.error:
             raise RuntimeError(row.error)
 
