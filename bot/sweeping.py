@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from backtests.plan import Plan
+from backtests.result import RunResult
 from backtests.sweep import markets
 from backtests.sweep.findings import Findings, Standing, luck_words
 from backtests.sweep.job import Job, Swept
@@ -28,6 +30,11 @@ SHOWN: Final = 10
 """How many of the best trials are printed."""
 
 
+def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult]:
+    """Return what runs plans on the history of `market`; an engine that prepares a history does it here."""
+    return partial(run_plan, engine=engine)
+
+
 def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
     """Return the job of sweeping `spaces`, markets' tables in `directory`."""
     plan = run.plans[0]
@@ -43,7 +50,7 @@ def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
             Swept(entry.name, entry.use, _arguments(entry.params), swept.get(index, ()))
             for index, entry in enumerate(run.settings.strategies)
         ),
-        run=partial(run_plan, engine=run.engine),
+        engine=partial(runner, run.engine),
         chain=run.chain,
         simulated=markets.Simulated.like(run.history),
         directory=directory,

@@ -78,6 +78,7 @@ def render(report: ReportInput) -> str:
 
 
 def table_card(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of texts in a card; every text is escaped."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     table = f'<table class="text"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -85,6 +86,7 @@ def table_card(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def reproduce_card(lines: dict[str, str]) -> str:
+    """Return a card with the command and the hashes that make a run again; every text is escaped."""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td><code>{escape(value)}</code></td></tr>"
         for name, value in lines.items()

@@ -12,22 +12,26 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from backtests.sweep.job import Bench, Job, Row
+from backtests.sweep.job import Bench, Job
 from backtests.sweep.local import block_size, blocks_of
 from backtests.sweep.markets import CONFIGURED, Market, kept
+from backtests.sweep.measures import Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import UnsupportedError
+
+CONNECT_S: Final = 10.0
+"""How long a scheduler may take to answer."""
 
 
 class Cluster:
     """The workers of the scheduler at `address`. Use it as a context: at its end nothing of it is left there."""
 
-    def __init__(self, job: Job, address: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, job: Job, address: str) -> None:
         """Connect. Raises UnsupportedError where no scheduler answers."""
         from distributed import Client
 
@@ -36,7 +40,7 @@ class Cluster:
         for noisy in ("distributed.client", "distributed.utils"):  # tracebacks of what is raised anyway
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
-            self._client = Client(address, timeout=timeout_s, set_as_default=False)
+            self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, ImportError) as error:
             text = " ".join(str(error).split())
             raise UnsupportedError(f"--cluster {address}: no Dask scheduler answers there: {text}") from error

@@ -11,8 +11,8 @@ import numpy as np
 
 from backtests import luck
 from backtests.luck import Luck
-from backtests.sweep.job import Row
 from backtests.sweep.markets import CONFIGURED
+from backtests.sweep.measures import Row
 from backtests.sweep.run import Sweep, score
 from backtests.sweep.space import Space, Trial
 

@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from backtests.sweep.job import Bench, Job, Row
+from backtests.sweep.job import Bench, Job
 from backtests.sweep.markets import is_kept, keep
+from backtests.sweep.measures import Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from bot.errors import OutputError, Problem
 
 FORMAT: Final = "fairhash sweep rows 1"
@@ -38,14 +38,16 @@ class Rows:
     def __init__(self, directory: Path, inputs: Mapping[str, str]) -> None:
         """Open the rows in `directory`, or begin them; `found` is then what was there.
 
-        Raises OutputError where another process writes them, where they are damaged, or where they were made from
-        other inputs: it names those that differ.
+        Raises OutputError where another process writes them, where they are damaged, where the directory holds
+        something else, or where they were made from other inputs: it names those that differ.
         """
         self.path = directory / ROWS
         self.found: dict[tuple[int, int], Row] = {}
         self._unsynced = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists() and any(directory.iterdir()):
+                raise _refused(directory, "is not empty and holds no sweep", "choose another --out")
             self._file: BinaryIO = self.path.open("a+b")
         except OSError as error:
             raise _refused(

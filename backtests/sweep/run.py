@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from backtests.sweep.rows import Rows
 from backtests.sweep.space import Trial
 

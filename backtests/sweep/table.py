@@ -12,7 +12,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from backtests.sweep.space import Space, Trial
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from math import ceil
 from time import monotonic
 from typing import Final
 
@@ -63,7 +64,7 @@ class Progress:
 
 def _span(seconds: float) -> str:
     """Return a length of time as a person says it, rounded up to the second."""
-    whole = int(seconds) + 1
+    whole = ceil(seconds)
     if whole < 90:
         return f"{whole} s"
     minutes = -(-whole // 60)  # rounded up

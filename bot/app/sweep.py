@@ -157,7 +157,7 @@ def _text(found: Findings, run: Run, directory: Path) -> str:
             drawn.append(btc_text(round(one.score), plus=True))  # rounded half to even
             drawn.append("-" if error_sat is None else btc_text(round(error_sat)))
             drawn.append("-" if share is None else f"{share:.0%}")
-        fall = f"{-100 * row.drawdown_frac:.1f} %" if row.drawdown_frac is not None else btc_text(-row.drawdown_sat)
+        fall = f"{100 * row.drawdown_frac:.1f} %" if row.drawdown_frac is not None else btc_text(row.drawdown_sat)
         ratio = "-" if row.sharpe_year is None else f"{row.sharpe_year:.2f}"
         words = ", ".join(f"{key}: {value}" for key, value in one.shown.items())
         measures = [f"{row.return_frac:+.2%}", ratio, fall, str(row.trades), "yes" if row.liquidated else "no", words]

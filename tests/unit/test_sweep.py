@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from backtests.sweep import cluster
 from bot.cli import main
 from tests import sweeps
 from tests.sweeps import ROOT
@@ -176,8 +177,13 @@ def test_a_guided_search_is_the_same_for_any_number_of_workers_and_after_a_kill(
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], words: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    words: str,
 ) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
     config = sweeps.config(tmp_path, points=2, end="09-16")
     assert main(["sweep", str(config), *flags, "--out", str(tmp_path / "o")]) in (2, 5)
     assert words in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backtests.sweep.job import Row
+from backtests.sweep.measures import Row
 from backtests.sweep.rows import ROWS, Rows
 from bot.errors import OutputError
 
@@ -82,6 +82,11 @@ def test_what_is_no_sweep_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="these are no rows of a sweep"):
         Rows(tmp_path, INPUTS)
     assert (tmp_path / ROWS).read_bytes() == b'{"mine":1}\n'
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("mine")
+    with pytest.raises(OutputError, match="is not empty and holds no sweep"):
+        Rows(tmp_path / "mine", INPUTS)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["config.yaml"]
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         Rows(tmp_path / "file", INPUTS)

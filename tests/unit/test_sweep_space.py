@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ def test_a_wrong_range_is_refused_at_its_line(tmp_path: Path, sweep: str, expect
 def test_all_wrong_ranges_are_told_at_once_and_a_unit_is_demanded(tmp_path: Path) -> None:
     found = problems(tmp_path, "      horizon: {from: 1 d, to: 30}\n      margin: {values: [x]}", "carry_aware_band")
     assert len(found) == 2 and "it has no unit" in found[0] and "c.yaml:8" in found[1]
+
+
+def test_the_ranges_of_the_page_and_of_the_example_are_accepted(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\nstrategies:\n(.*?)```", (ROOT / "docs" / "sweep.md").read_text(), flags=re.DOTALL)
+    (space,) = spaces(tmp_path, block)
+    assert space.size() == 5 * 4 * 5 * 3
+    example = ROOT / "examples" / "sweep.yaml"
+    made = spaces_of(load_settings(example, params_type).strategies, str(example))
+    assert sum(space.size() for space in made) == 80 and "80 trials" in example.read_text()
 
 
 def test_a_sweep_of_nothing_is_refused(tmp_path: Path) -> None:
