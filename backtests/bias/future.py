@@ -139,8 +139,8 @@ def other_blocks(blocks: Sequence[Block], change: Change) -> list[Block]:
     """Return the blocks with later ones moved in time, with other fees, and later epochs of another difficulty.
 
     A block stays within its UTC day and after the cut, so that a day's fees are still those of as many blocks;
-    effective times and intervals follow from the header times by the chain's rule. Fees of the cut's own day stay: their
-    mean is known all day.
+    effective times and intervals follow from the header times by the chain's rule. Fees of the cut's own day stay,
+    since their mean is known all day.
     """
     moves, retargets = BLOCKS in change.kinds, DIFFICULTY in change.kinds
     shift_s = change.draw(BLOCKS).randrange(600, 6000) * (1 if change.rises else -1)
