@@ -14,6 +14,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("check", None): runs.check,
     ("explain", None): runs.explain,
     ("bias", None): robustness.bias,
+    ("montecarlo", None): robustness.montecarlo,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,
     ("validate-model", None): value.validate_model,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import Any
 
 from bot.arguments.parts import command, config, whole
 
 
 def add(commands: Any) -> None:
-    """Add bias."""
+    """Add bias and montecarlo."""
     bias = command(
         commands,
         "bias",
@@ -18,6 +20,34 @@ def add(commands: Any) -> None:
     config(bias, optional=True)
     _common(bias)
     bias.add_argument("--cuts", type=whole, default=8, help="instants after which everything is changed; default: 8")
+
+    many = command(
+        commands,
+        "montecarlo",
+        "run strategies over many simulated markets, difficulty paths and pool luck: profit, risk, error bars",
+        "fairhash montecarlo config.yaml --runs 1000 --out risk",
+    )
+    config(many, optional=True)
+    _common(many)
+    many.add_argument("--runs", type=whole, default=200, help="how many simulated worlds; default: 200")
+    many.add_argument(
+        "--vary",
+        type=_parts,
+        default=("market", "difficulty", "luck"),
+        metavar="PARTS",
+        help="what differs from run to run: market,difficulty,luck (the default) or some of them",
+    )
+    many.add_argument("--out", type=Path, help="directory for the results; default: runs/<id>")
+    many.add_argument("--no-report", action="store_true", help="print the table only and write nothing")
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Return the parts of a world that a list with commas names."""
+    parts = tuple(text.split(","))
+    for part in parts:
+        if part not in ("market", "difficulty", "luck"):
+            raise argparse.ArgumentTypeError(f"{part[:40]!r} is none of market, difficulty, luck")
+    return parts
 
 
 def _common(parser: Any) -> None:
