@@ -19,7 +19,8 @@ from bot.contract_file import ContractReading, read_contract
 from bot.contract_settings import ContractSettings
 from bot.core.contract import Contract, int64_bounds
 from bot.errors import ConfigError, FairhashError, cause
-from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, where
+from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, ranges_of, where
+from bot.fields.explain import DEFAULT
 from bot.strict_yaml import read
 
 Resolve = Callable[[str], type[Any]]
@@ -28,11 +29,12 @@ Resolve = Callable[[str], type[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySettings:
-    """A strategy with its typed parameters."""
+    """A strategy with its typed parameters; `ranges` holds what a sweep tries of each (see bot.fields.ranges)."""
 
     name: str
     use: str
     params: Any
+    ranges: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,9 @@ def explain_settings(settings: Settings) -> list[Row]:
     rows = list(explain(settings.config, settings.origins))
     for index, strategy in enumerate(settings.strategies):
         rows.extend(explain(strategy.params, settings.origins, f"strategies[{index}].params"))
+        if strategy.ranges is not None:
+            ranged = explain(strategy.ranges, settings.origins, f"strategies[{index}].sweep")
+            rows.extend(row for row in ranged if row.origin != DEFAULT)
     return rows + list(explain(settings.contract_settings, settings.contract_origins, "contract"))
 
 
@@ -120,8 +125,19 @@ def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, .
             except Exception as error:  # noqa: BLE001 - a check of the user's own class, which may do anything
                 reading.refuse(where(node), f"{path}.params", f"Params of {use!r} failed: {cause(error)}")
                 continue
-            found.append(StrategySettings(name=name or name_of(use), use=use, params=params))
+            ranges = _ranges(reading, params_type, f"{path}.sweep")
+            found.append(StrategySettings(name=name or name_of(use), use=use, params=params, ranges=ranges))
     return tuple(found)
+
+
+def _ranges(reading: Reading, params_type: type[Any], path: str) -> Any:
+    """Read which values of a strategy's parameters a sweep tries; None without such a section."""
+    node = reading.values.get(path)
+    if not isinstance(node, Mapping):
+        return None
+    if not node.entries:
+        reading.refuse(where(node), path, "it names no parameter", "name one with its range, or leave it out")
+    return reading.section(node, ranges_of(params_type), path)
 
 
 def _check_files(reading: Reading) -> None:

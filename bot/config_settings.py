@@ -195,6 +195,7 @@ class StrategyEntry:
         doc="What results and accounts call it.",
     )
     params: Mapping | None = raw(doc="The strategy's own settings; `fairhash explain` lists them.")
+    sweep: Mapping | None = raw(doc="Which values of those `fairhash sweep` tries; see docs/sweep.md.")
 
     @property
     def called(self) -> str:

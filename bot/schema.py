@@ -15,6 +15,7 @@ from bot.contract_settings import ContractSettings
 from bot.fields.declare import ListOf, Raw, Section, Setting, Shape, accepted_example, declared_settings, range_words
 from bot.fields.kinds import Choice, Flag, Integer, Kind
 from bot.fields.quantities import Fraction
+from bot.fields.ranges import range_of, ranges_of
 
 CONFIG_SCHEMA: Final = "schemas/config.schema.json"
 CONTRACT_SCHEMA: Final = "schemas/contract.schema.json"
@@ -44,6 +45,12 @@ In the tables a default of *required* means that the key must be given.
 """
 
 
+_RANGES: Final = """\
+Under `sweep` each parameter of the strategy may have a range, in its own unit and within its own bounds: from, to and
+points, or values. A choice, true and false have values only. [What a sweep does with them](sweep.md).
+"""
+
+
 def json_schema(settings: type[Any], params: Params | None = None) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a document with these settings.
 
@@ -59,6 +66,7 @@ def configuration_markdown(params: Params) -> str:
     parts += ["## config.yaml\n", *_tables(Config, "")]
     for name, settings in params.items():
         parts += [f"## Parameters of `{name}`\n", f"{_first_line(settings)}\n", _table(settings, "")]
+    parts += ["## A range in `sweep`\n", _RANGES, _table(range_of(_any_fraction()), "")]
     parts += ["## The contract\n", *_tables(ContractSettings, "")]
     return "\n".join(parts)
 
@@ -94,7 +102,8 @@ def _object(settings: type[Any], params: Params) -> dict[str, Any]:
 def _params_of(name: str, settings: type[Any]) -> dict[str, Any]:
     """Return the rule that an entry which uses `name` has the parameters `settings`."""
     uses = {"properties": {"use": {"const": name}}, "required": ["use"]}
-    return {"if": uses, "then": {"properties": {"params": _object(settings, {})}}}
+    described = {"params": _object(settings, {}), "sweep": _object(ranges_of(settings), {})}
+    return {"if": uses, "then": {"properties": described}}
 
 
 def _shape(of: Setting, params: Params) -> dict[str, Any]:
@@ -164,6 +173,11 @@ def _default_words(of: Setting) -> str:
     if of.absent:
         return _cell(of.absent)
     return f"`{of.default_text}`" if of.default_text else "see below" if isinstance(of.shape, Section) else "empty"
+
+
+def _any_fraction() -> Setting:
+    """Return a setting without bounds, whose range stands for those of all numbers."""
+    return Setting("any", Fraction(), "", True, "", "", None, None, None)
 
 
 def _cell(text: str) -> str:

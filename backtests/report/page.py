@@ -69,22 +69,22 @@ def render(report: ReportInput) -> str:
         chooser="".join(f'<button type="button">{escape(one.name)}</button>' for one in report.results),
         panels=panels,
         market=market,
-        settings=_table(("setting", "value", "unit", "where it is set"), report.settings_rows),
-        reproduce=_reproduce(report.reproduce),
+        settings=table_card(("setting", "value", "unit", "where it is set"), report.settings_rows),
+        reproduce=reproduce_card(report.reproduce),
         sampling=page.sampling(),
         samples=page.canvas.samples(),
         script=script,
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_card(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     table = f'<table class="text"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="card scroll">{table}</div>'
 
 
-def _reproduce(lines: dict[str, str]) -> str:
+def reproduce_card(lines: dict[str, str]) -> str:
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td><code>{escape(value)}</code></td></tr>"
         for name, value in lines.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, project, robustness, runs, value
+from bot.app import figures, project, robustness, runs, sweep, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
@@ -15,6 +15,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("explain", None): runs.explain,
     ("bias", None): robustness.bias,
     ("montecarlo", None): robustness.montecarlo,
+    ("sweep", None): sweep.sweep,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,
     ("validate-model", None): value.validate_model,

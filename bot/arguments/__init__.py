@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bot import __version__
-from bot.arguments import figures, project, robustness, runs, value
+from bot.arguments import figures, project, robustness, runs, sweep, value
 from bot.arguments.parts import Help
 
 EXIT_CODES = """exit codes:
@@ -36,6 +36,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fairhash {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    for part in (runs, robustness, project, value, figures):
+    for part in (runs, sweep, robustness, project, value, figures):
         part.add(commands)
     return parser

@@ -9,6 +9,7 @@ from bot.fields.explain import Row, explain
 from bot.fields.kinds import Choice, FilePath, Flag, Integer, RefusedError, Text, Timestamp
 from bot.fields.nodes import Mapping, Node, Scalar, Sequence, where
 from bot.fields.quantities import Duration, Fraction, HashPower, Money, Ppm, Rate, Size
+from bot.fields.ranges import Range, ranges_of
 from bot.fields.reading import Reading, in_file_order, parse
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Money",
     "Node",
     "Ppm",
+    "Range",
     "Rate",
     "Reading",
     "RefusedError",
@@ -38,6 +40,7 @@ __all__ = [
     "in_file_order",
     "items",
     "parse",
+    "ranges_of",
     "raw",
     "section",
     "setting",

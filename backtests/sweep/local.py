@@ -1,0 +1,176 @@
+"""Worker processes on this machine, started afresh (never forked: what they need comes through a pipe or a file).
+
+Each worker is told one block of work at a time and answers row by row. A worker that dies costs nothing but time: its
+rows are here already, the trial it died in is given to another once more, and only then called failed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+from backtests.sweep.job import Bench, Job, Row
+from backtests.sweep.markets import is_kept, keep
+from backtests.sweep.run import Work
+from backtests.sweep.space import Trial
+
+_LARGEST_BLOCK: Final = 16
+_CHANCES: Final = 2
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    market: int = 0
+    left: deque[Trial] = field(default_factory=deque)
+    busy: bool = False
+
+
+class Local:
+    """So many worker processes. Use it as a context: at its end they are gone."""
+
+    def __init__(self, job: Job, workers: int) -> None:
+        self._job = job
+        self._pickled = pickle.dumps(job)
+        self._count = workers
+        self._workers: list[_Worker] = []
+        self._deaths: dict[tuple[int, int], int] = {}
+
+    def __enter__(self) -> Local:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers.clear()
+
+    def pids(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
+
+    def prepare(self, seeds: Sequence[int]) -> Iterator[int]:
+        """Simulate the markets of these seeds that are not kept yet; yield each seed when its market is kept."""
+        directory = self._job.directory
+        assert directory is not None
+        for answer in self._answers(deque((seed, ()) for seed in seeds if not is_kept(directory, seed))):
+            assert isinstance(answer, int)
+            yield answer
+
+    def run(self, asked: Sequence[Work]) -> Iterator[Row]:
+        """Yield a row for each trial on each market, in the order in which they are done."""
+        size = block_size(sum(len(trials) for _, trials in asked), self._count)
+        for answer in self._answers(deque(blocks_of(asked, size))):
+            assert isinstance(answer, Row)
+            yield answer
+
+    def _answers(self, work: deque[Work]) -> Iterator[Row | int]:
+        """Yield what the workers answer until all `work` is done; a market without trials is to be simulated."""
+        while work or any(worker.busy for worker in self._workers):
+            while work and (worker := self._idle()) is not None:
+                self._give(worker, work.popleft())
+            for ready in wait([worker.pipe for worker in self._workers if worker.busy]):
+                worker = next(one for one in self._workers if one.pipe is ready)
+                try:
+                    answer = worker.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    yield from self._bury(worker, work)
+                    continue
+                if isinstance(answer, Row):
+                    worker.left.popleft()
+                    yield answer
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    worker.busy = False
+                    if answer is not None:
+                        yield answer
+
+    def _idle(self) -> _Worker | None:
+        """Return a worker with nothing to do, a new one while there are fewer than wanted, else None."""
+        for worker in self._workers:
+            if not worker.busy:
+                return worker
+        if len(self._workers) == self._count:
+            return None
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, self._pickled), daemon=True)
+        process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+        return self._workers[-1]
+
+    def _give(self, worker: _Worker, work: Work) -> None:
+        worker.market, worker.left, worker.busy = work[0], deque(work[1]), True
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died idle, as reading its pipe will say
+            worker.pipe.send(work)
+
+    def _bury(self, worker: _Worker, work: deque[Work]) -> Iterator[Row]:
+        """Put back what a dead worker had left; a trial in which two died gets a row that says so."""
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        trial = worker.left[0] if worker.left else None
+        key = (worker.market, -1 if trial is None else trial.number)
+        self._deaths[key] = self._deaths.get(key, 0) + 1
+        if self._deaths[key] >= _CHANCES:
+            how = f"{_CHANCES} worker processes died in it, the last with exit code {worker.process.exitcode}"
+            if trial is None:
+                raise RuntimeError(f"simulating market {worker.market}: {how}")
+            worker.left.popleft()
+            yield Row(trial.number, worker.market, error=f"WorkerDied: {how}")
+        if worker.left or trial is None:
+            work.appendleft((worker.market, tuple(worker.left)))
+
+
+def block_size(trials: int, workers: int) -> int:
+    """Return how many trials a worker is given at once: few enough that all are busy to the end."""
+    return max(1, min(_LARGEST_BLOCK, trials // (workers * 4)))  # rounded down
+
+
+def blocks_of(asked: Sequence[Work], size: int) -> Iterator[Work]:
+    """Yield the work in blocks of at most `size` trials, market by market."""
+    for market, trials in asked:
+        for at in range(0, len(trials), size):
+            yield market, trials[at : at + size]
+
+
+def serve(pipe: Connection, pickled: bytes) -> None:
+    """Answer work until the pipe is closed: the life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that asks decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    bench = Bench(pickle.loads(pickled))  # noqa: S301 - from the process that started this one
+    while True:
+        try:
+            market, trials = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            for answer in _done(bench, market, trials):
+                pipe.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except Exception as error:  # noqa: BLE001 - told to the process that asked, which raises it
+            pipe.send(RuntimeError(f"worker: {type(error).__name__}: {error}"))
+
+
+def _done(bench: Bench, market: int, trials: tuple[Trial, ...]) -> Iterator[Any]:
+    if trials:
+        yield from bench.rows(market, trials)
+        yield None
+        return
+    assert bench.job.directory is not None
+    keep(bench.job.simulate(market), bench.job.directory, market)
+    yield market
