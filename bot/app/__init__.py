@@ -15,6 +15,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("explain", None): runs.explain,
     ("bias", None): robustness.bias,
     ("montecarlo", None): robustness.montecarlo,
+    ("walk-forward", None): robustness.walk_forward,
     ("sweep", None): sweep.sweep,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,

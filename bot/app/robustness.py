@@ -1,4 +1,4 @@
-"""Commands that ask how far a result can be trusted: bias, montecarlo."""
+"""Commands that ask how far a result can be trusted: bias, montecarlo, walk-forward."""
 
 from __future__ import annotations
 
@@ -52,3 +52,20 @@ def montecarlo(options: Namespace) -> Outcome:
         document = {**document, "directory": str(directory)}
         text += f"\nreport: {directory / 'report.html'}"
     return Outcome(text, document)
+
+
+def walk_forward(options: Namespace) -> Outcome:
+    """Choose parameters in one window and judge them in the next; one stitched run over all tests."""
+    from bot import walk_forward as walking
+    from bot.many_runs import bounded, workers_of
+
+    draws = bounded("--random", options.random, 0, 100_000)
+    asked = walking.Walk(options.train, options.test, options.mode, options.score, draws, options.seed)
+    run, walked = walking.walk(options.config, options.strategy, asked, workers_of(options.workers), progress)
+    text = walking.as_text(walked, asked, run.simulated)
+    if options.plot:
+        from bot.walk_forward_plot import plot
+
+        options.plot.write_text(plot(walked, run.simulated), encoding="utf-8")
+        text += f"\nplot: {options.plot}"
+    return Outcome(text, walking.as_document(walked, asked, run, options.config))

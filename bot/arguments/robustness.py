@@ -10,7 +10,7 @@ from bot.arguments.parts import command, config, whole
 
 
 def add(commands: Any) -> None:
-    """Add bias and montecarlo."""
+    """Add bias, montecarlo and walk-forward."""
     bias = command(
         commands,
         "bias",
@@ -39,6 +39,28 @@ def add(commands: Any) -> None:
     )
     many.add_argument("--out", type=Path, help="directory for the results; default: runs/<id>")
     many.add_argument("--no-report", action="store_true", help="print the table only and write nothing")
+
+    forward = command(
+        commands,
+        "walk-forward",
+        "choose parameters on one stretch of time, judge them on the next, and so on to the end",
+        "fairhash walk-forward examples/sweep.yaml --train 28 --test 14 --plot walk.svg",
+    )
+    config(forward, optional=True)
+    _common(forward)
+    forward.add_argument("--train", type=whole, default=28, metavar="DAYS", help="days to choose on; default: 28")
+    forward.add_argument("--test", type=whole, default=14, metavar="DAYS", help="days to judge on; default: 14")
+    forward.add_argument(
+        "--mode",
+        choices=("rolling", "expanding"),
+        default="rolling",
+        help="train on the last DAYS (rolling, the default) or on everything since the start (expanding)",
+    )
+    forward.add_argument("--score", choices=("net", "sharpe"), default="net", help="what chooses; default: net profit")
+    forward.add_argument(
+        "--random", type=whole, default=0, metavar="N", help="try N drawn combinations; default: the whole grid"
+    )
+    forward.add_argument("--plot", type=Path, metavar="FILE", help="write an SVG: stitched result, kept promises")
 
 
 def _parts(text: str) -> tuple[str, ...]:
