@@ -16,6 +16,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Final, NamedTuple
 
+from backtests.metrics import period_returns, periods_per_year, sample, sharpe
 from backtests.plan import Plan
 from backtests.result import RunResult
 from bot.chain.difficulty import BLOCKS_PER_EPOCH
@@ -97,6 +98,28 @@ def scheduled(view: View, schedule: Schedule) -> Target:
     if type(target) is not Target or target.wake is None or target.wake.at_ns <= change_ns:
         return target
     return target._replace(wake=target.wake._replace(at_ns=change_ns))
+
+
+class Scored(NamedTuple):
+    """What parameters made of a train window: profit in satoshi and Sharpe ratio as `backtests.metrics` has it.
+
+    `error` says what failed; then nothing else is known.
+    """
+
+    net_sat: int = 0
+    sharpe_year: float | None = None
+    error: str = ""
+
+
+def scored(result: RunResult) -> Scored:
+    """Return the scores of a finished run into and out of which no other money went."""
+    start_sat = result.start_equity_sat
+    curve = [(mark.time_ns, mark.equity_sat) for mark in result.marks]
+    if curve[0][0] > result.start_ns:
+        curve.insert(0, (result.start_ns, start_sat))
+    points, _ = sample(curve)
+    ratio = sharpe(period_returns(points, ()), periods_per_year([time_ns for time_ns, _ in points]))
+    return Scored(result.marks[-1].equity_sat - start_sat, ratio)
 
 
 def stitched(plan: Plan, found: Sequence[Window], params: Sequence[Any]) -> Plan:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.errors import ConfigError, Problem
+from bot.errors import ConfigError, FairhashError, Problem
 
 if TYPE_CHECKING:
     from backtests.plan import Plan
@@ -77,6 +80,9 @@ def in_processes(
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()
+        except BrokenProcessPool as error:
+            what = "a process at work ended without an answer: it was killed, or lacked memory, or a strategy ended it"
+            raise FairhashError(f"{what}; try fewer --workers") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -84,5 +90,13 @@ def in_processes(
 
 def _prepare(start: Callable[..., None] | None, start_with: tuple[Any, ...]) -> None:
     sys.stdout = sys.stderr  # what a strategy prints is no part of the result
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one is interrupted too, and says so
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     if start is not None:
         start(*start_with)
+
+
+def _end_with(parent: Any) -> None:
+    """End this process when the one that started it has ended, however that was: nobody waits for it any more."""
+    parent.join()
+    os._exit(1)

@@ -7,6 +7,7 @@ is a number, a result a row. All strategies see the same worlds, so that they ca
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +38,7 @@ VARIED: Final = (MARKET, DIFFICULTY, LUCK)
 DEFAULT_MODEL: Final = "anchored"
 """Draws difficulty where the configuration's own model forecasts no distribution."""
 LEAST_RUNS: Final = 2
-MOST_RUNS: Final = 1_000_000
+MOST_RUNS: Final = 100_000
 BAR_STEPS = 12
 """Steps inside a simulated bar, for its high and low."""
 
@@ -66,11 +67,12 @@ class World(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one run leaves: a row and daily values for each strategy, and the difficulty of each day."""
+    """What one run leaves: for each strategy a row and its equity day by day; price and difficulty day by day."""
 
     rows: tuple[Row, ...]
-    sampled: tuple[Sampled, ...]
-    difficulty: tuple[float, ...]
+    equity_sat: tuple[array[int], ...]
+    price_sat: array[int]
+    difficulty: array[float]
 
 
 def experiment_of(run: Run, config: Path, name: str | None, runs: int, seed: int, varied: Sequence[str]) -> Experiment:
@@ -188,13 +190,15 @@ def run_in(world: World, experiment: Experiment, run: Run, number: int) -> Resul
     contracts_lots, per_contract = world.contract.tranche_lots, world.contract.lots_per_contract
     paid_sat = payout_sat * per_contract // contracts_lots  # rounded down
     first, last = world.blocks[0].target, world.blocks[-1].target
-    rows, sampled = [], []
+    rows: list[Row] = []
+    sampled: list[Sampled] = []
     for plan in run.plans:
         if plan.strategy.name in experiment.names:
             result = run_plan(plan_in(world, plan, run), run.engine)
             rows.append(row_of(result, number, world.seeds, paid_sat, first * PPM // last))  # rounded down
             sampled.append(sampled_days(result))
-    return Result(tuple(rows), tuple(sampled), tuple(_daily_difficulty(world, plan.settings.start_ns, plan.end_ns)))
+    difficulty = _daily_difficulty(world, run.settings.start_ns, run.settings.end_ns)
+    return Result(tuple(rows), tuple(one.equity_sat for one in sampled), sampled[0].price_sat, difficulty)
 
 
 def plan_in(world: World, plan: Plan, run: Run) -> Plan:
@@ -214,8 +218,8 @@ def _paid_sat(contract: Contract, block: Block) -> int:
     return income_sat - pool_fee_sat(income_sat, contract.payout.fee_ppm)
 
 
-def _daily_difficulty(world: World, start_ns: int, end_ns: int) -> list[float]:
-    values, at, target = [], 0, world.blocks[0].target
+def _daily_difficulty(world: World, start_ns: int, end_ns: int) -> array[float]:
+    values, at, target = array("d"), 0, world.blocks[0].target
     for day_ns in range(start_ns, end_ns + 1, NS_PER_DAY):
         while at < len(world.blocks) and world.blocks[at].time_ns <= day_ns:
             target = world.blocks[at].target

@@ -120,7 +120,7 @@ def html(
     sections = [Section("Risk of every strategy", _table(_HEADS, rows) + note)]
     for at, (name, risk) in enumerate(zip(experiment.names, risks, strict=True)):
         own = [result.rows[at] for result in results]
-        curves = [result.sampled[at].equity_sat for result in results]
+        curves = [result.equity_sat[at] for result in results]
         panels = [_histogram(own, risk), _equity_fan(run, curves)]
         sections.append(Section(name, _drawn(f"{name}: {experiment.runs} simulated runs", panels)))
     sections.append(Section("The simulated worlds", _drawn("Worlds", _world_panels(run, results))))
@@ -208,7 +208,7 @@ def _fan(title: str, unit: str, run: Run, curves: Sequence[Sequence[float]]) -> 
 
 
 def _world_panels(run: Run, results: Sequence[Result]) -> list[Panel]:
-    prices = [[price / SAT_PER_BTC for price in result.sampled[0].price_sat] for result in results]
+    prices = [[price / SAT_PER_BTC for price in result.price_sat] for result in results]
     panels = [_fan("Simulated price of one contract", "BTC", run, prices)]
     if any(result.difficulty != results[0].difficulty for result in results):
         first = results[0].difficulty[0]

@@ -9,17 +9,18 @@ from typing import Any, Final, NamedTuple
 
 from backtests.output import btc_text, iso_utc
 from backtests.plan import Plan
-from backtests.sweep.job import Row, measured
 from backtests.sweep.space import Space, Trial, at_random, grid, spaces_of
 from backtests.walk_forward import (
     EXPANDING,
     ROLLING,
     Interval,
+    Scored,
     Window,
     between,
     days_of,
     interval_of,
     profits_sat,
+    scored,
     stitched,
     windows,
     with_params,
@@ -48,11 +49,11 @@ class Walk:
 
 
 class Step(NamedTuple):
-    """One window: the trial chosen, its row in the train stretch, and what the stitched run made in the test."""
+    """One window: the trial chosen, its scores there, and what the stitched run made in the test."""
 
     window: Window
     trial: Trial
-    row: Row
+    train: Scored
     test_sat: int
 
 
@@ -130,25 +131,25 @@ def _prepare(config: Path) -> None:
     _AT_WORK[:] = [load_run(config)]
 
 
-def _run(task: Task) -> Row:
+def _run(task: Task) -> Scored:
     (run,) = _AT_WORK
-    return trial_row(run.plans[task.trial.strategy], task, lambda plan: run_plan(plan, run.engine))
+    return score_of(run.plans[task.trial.strategy], task, lambda plan: run_plan(plan, run.engine))
 
 
-def trial_row(plan: Plan, task: Task, run: Callable[[Plan], Any]) -> Row:
-    """Return what a trial does on its train window; a trial that fails has a row that says so."""
-    window, trial, arguments = task
+def score_of(plan: Plan, task: Task, run: Callable[[Plan], Any]) -> Scored:
+    """Return what a trial does on its train window; one that fails says so instead."""
+    window, _, arguments = task
     try:
         part = with_params(between(plan, window.train_ns, window.test_ns), arguments)
-        return measured(run(part), trial.number, 1)
+        return scored(run(part))
     except StrategyError as error:
-        return Row(trial.number, 1, error=str(error))
+        return Scored(error=str(error))
 
 
-def best_of(found: Sequence[tuple[Trial, Row]], score: str) -> tuple[Trial, Row]:
+def best_of(found: Sequence[tuple[Trial, Scored]], score: str) -> tuple[Trial, Scored]:
     """Return the trial with the highest score, the first of equals; raises StrategyError if all of them failed."""
 
-    def reached(pair: tuple[Trial, Row]) -> float:
+    def reached(pair: tuple[Trial, Scored]) -> float:
         value = pair[1].net_sat if score == "net" else pair[1].sharpe_year
         return float("-inf") if value is None else value
 
@@ -158,7 +159,7 @@ def best_of(found: Sequence[tuple[Trial, Row]], score: str) -> tuple[Trial, Row]
     return max(sound, key=reached)
 
 
-def _walked(plan: Plan, space: Space, found: Sequence[Window], made: list[tuple[Task, Row]], asked: Walk) -> Walked:
+def _walked(plan: Plan, space: Space, found: Sequence[Window], made: list[tuple[Task, Scored]], asked: Walk) -> Walked:
     picked = [
         best_of([(task.trial, row) for task, row in made if task.window == window], asked.score) for window in found
     ]
@@ -186,7 +187,7 @@ def days(from_ns: int, to_ns: int) -> float:
 
 def per_day_sat(walked: Walked) -> tuple[float, float]:
     """Return profit a day of the choices in their train windows (mean), and of the stitched run."""
-    inside = [step.row.net_sat / days(step.window.train_ns, step.window.test_ns) for step in walked.steps]
+    inside = [step.train.net_sat / days(step.window.train_ns, step.window.test_ns) for step in walked.steps]
     first, last = walked.steps[0].window, walked.steps[-1].window
     return sum(inside) / len(inside), walked.total_sat / days(first.test_ns, last.end_ns)
 
@@ -222,7 +223,7 @@ _HEADS: Final = ("train from", "test from", "until", "chosen", "in sample, BTC",
 def _step_cells(space: Space, step: Step) -> tuple[str, ...]:
     times = (iso_utc(time_ns)[:16].replace("T", " ") for time_ns in step.window)
     params = ", ".join(f"{key} {value}" for key, value in space.shown(step.trial.values).items())
-    return (*times, params, btc_text(step.row.net_sat, plus=True), btc_text(step.test_sat, plus=True))
+    return (*times, params, btc_text(step.train.net_sat, plus=True), btc_text(step.test_sat, plus=True))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -256,8 +257,8 @@ def _described(one: Walked) -> dict[str, Any]:
                 "test_from_utc": iso_utc(step.window.test_ns),
                 "until_utc": iso_utc(step.window.end_ns),
                 "params": one.space.shown(step.trial.values),
-                "in_sample_sat": step.row.net_sat,
-                "in_sample_sharpe_year": step.row.sharpe_year,
+                "in_sample_sat": step.train.net_sat,
+                "in_sample_sharpe_year": step.train.sharpe_year,
                 "out_of_sample_sat": step.test_sat,
             }
             for step in one.steps

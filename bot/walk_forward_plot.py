@@ -44,7 +44,7 @@ def _kept(one: Walked) -> Panel:
     inside, outside = [], []
     for step in one.steps:
         train_ns, test_ns, end_ns = step.window
-        inside.append((test_ns / NS_PER_S, step.row.net_sat / SAT_PER_BTC / days(train_ns, test_ns)))
+        inside.append((test_ns / NS_PER_S, step.train.net_sat / SAT_PER_BTC / days(train_ns, test_ns)))
         outside.append((test_ns / NS_PER_S, step.test_sat / SAT_PER_BTC / days(test_ns, end_ns)))
     flat = [(one.steps[0].window.test_ns / NS_PER_S, 0.0), (one.steps[-1].window.end_ns / NS_PER_S, 0.0)]
     return Panel(

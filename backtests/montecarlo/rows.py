@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -43,10 +44,10 @@ class Row(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Values at the start and at the end of each day of the run."""
+    """Values at the start and at the end of each day of the run, eight bytes each."""
 
-    equity_sat: tuple[int, ...]
-    price_sat: tuple[int, ...]
+    equity_sat: array[int]
+    price_sat: array[int]
 
 
 def row_of(result: RunResult, run: int, seeds: tuple[int, int, int], payout_sat: int, difficulty_ppm: int) -> Row:
@@ -74,13 +75,13 @@ def sampled_days(result: RunResult) -> Sampled:
     """Return equity and mark at the start and at the end of every day; before the first mark, the deposit and 0."""
     times = [mark.time_ns for mark in result.marks]
     days = -(-(result.end_ns - result.start_ns) // NS_PER_DAY)  # rounded up
-    equity, price = [result.start_equity_sat], [0]
+    equity, price = array("q", [result.start_equity_sat]), array("q", [0])
     for day in range(1, days + 1):
         at = bisect_right(times, min(result.start_ns + day * NS_PER_DAY, result.end_ns)) - 1
         equity.append(result.marks[at].equity_sat if at >= 0 else result.start_equity_sat)
         price.append(result.marks[at].price_sat if at >= 0 else 0)
     price[0] = result.marks[0].price_sat if result.marks else 0
-    return Sampled(tuple(equity), tuple(price))
+    return Sampled(equity, price)
 
 
 def columns_of(rows: Sequence[Row]) -> dict[str, list[object]]:

@@ -186,7 +186,7 @@ def test_the_document_says_that_it_is_simulated(pro_rata: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--runs", "1"], "1 is not between 2 and 1000000"),
+        (["--runs", "1"], "1 is not between 2 and 100000"),
         (["--vary", "luck"], "leaves nothing to vary: payout by pps has no luck"),
         (["--strategy", "none"], "no strategy is called 'none'"),
         (["--workers", "0"], "0 is not between 1 and 1024"),

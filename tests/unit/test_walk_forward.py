@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from backtests import reference
 from backtests.bias import Change, decisions_of, with_other_future
 from backtests.plan import Plan
-from backtests.sweep.job import Row
 from backtests.sweep.space import Trial, grid, spaces_of
 from backtests.walk_forward import (
     Schedule,
+    Scored,
     Window,
     between,
     days_of,
@@ -33,7 +33,7 @@ from bot.cli import main
 from bot.core.units import NS_PER_DAY
 from bot.errors import StrategyError
 from bot.run import load_run
-from bot.walk_forward import Task, best_of, trial_row
+from bot.walk_forward import Task, best_of, score_of
 from strategies.view import Target, View, Wake
 
 ROOT = Path(__file__).parents[2]
@@ -140,8 +140,8 @@ def test_a_change_of_parameters_is_seen_in_the_run() -> None:
 
 
 def test_the_highest_score_is_chosen_the_first_of_equals_and_no_failure() -> None:
-    made = [Row(0, 1, net_sat=5, sharpe_year=1.0), Row(1, 1, net_sat=7), Row(2, 1, net_sat=7), Row(3, 1, error="bad")]
-    pairs = [(Trial(row.trial, 0, ()), row) for row in made]
+    made = [Scored(5, 1.0), Scored(7), Scored(7), Scored(9, 2.0, error="bad")]
+    pairs = [(Trial(number, 0, ()), row) for number, row in enumerate(made)]
     assert best_of(pairs, "net")[0].number == 1
     assert best_of(pairs, "sharpe")[0].number == 0
     with pytest.raises(StrategyError, match="every trial failed, the first with: bad"):
@@ -151,13 +151,13 @@ def test_the_highest_score_is_chosen_the_first_of_equals_and_no_failure() -> Non
 MARGINS = (0.0, 0.05, 0.2)
 
 
-def rows_of(plan: Plan, window: Window) -> list[Row]:
+def rows_of(plan: Plan, window: Window) -> list[Scored]:
     tasks = [Task(window, Trial(number, 0, ()), {"margin": margin}) for number, margin in enumerate(MARGINS)]
-    return [trial_row(plan, task, reference.run) for task in tasks]
+    return [score_of(plan, task, reference.run) for task in tasks]
 
 
 @cache
-def known_rows(window: Window) -> list[Row]:
+def known_rows(window: Window) -> list[Scored]:
     return rows_of(carry_plan(), window)
 
 
@@ -289,9 +289,9 @@ def test_a_trial_that_fails_is_a_row_that_says_so() -> None:
         raise ZeroDivisionError("nothing to divide by")
 
     broken = replace(plan, strategy=replace(plan.strategy, decide=fail))
-    row = trial_row(
+    row = score_of(
         broken,
         Task(Window(plan.settings.start_ns, plan.settings.start_ns + DAY, 0), Trial(4, 0, ()), {}),
         reference.run,
     )
-    assert row.trial == 4 and "nothing to divide by" in row.error
+    assert "nothing to divide by" in row.error
