@@ -203,6 +203,11 @@ def write_run(
     for entry, name in zip(content["strategies"], names, strict=True):
         entry["directory"] = name
     whole[SUMMARY] = summary_bytes(content)
+    return write_whole(directory, whole, replace)
+
+
+def write_whole(directory: Path, whole: Mapping[str, bytes], replace: bool) -> Path:
+    """Write files, a summary of ours among them, to `directory` as `write_run` promises, and return it."""
     try:
         refuse_place(directory)
         if (directory / SUMMARY).exists():

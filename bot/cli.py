@@ -64,7 +64,7 @@ def _run(options: Any) -> int:
         sys.stdout.flush()
         return int(error.exit_code)
     sys.stdout.flush()
-    return 0
+    return int(outcome.exit_code)
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+BIASED: Final = 20
+"""Exit code of `fairhash bias` when a decision depends on what came after it: a finding, and no error."""
 
 
 class FairhashError(Exception):
@@ -32,6 +36,10 @@ class InputError(FairhashError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__("\n".join(map(str, problems)))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[list[Problem]]]:
+        """Make it again from its problems, as it must be to come out of another process."""
+        return type(self), (self.problems,)
 
 
 class ConfigError(InputError):

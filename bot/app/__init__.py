@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, journals, paper, project, runs, sweep, value
+from bot.app import figures, journals, paper, project, robustness, runs, sweep, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
@@ -23,6 +23,9 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,
+    ("bias", None): robustness.bias,
+    ("montecarlo", None): robustness.montecarlo,
+    ("walk-forward", None): robustness.walk_forward,
     ("sweep", None): sweep.sweep,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,

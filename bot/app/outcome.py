@@ -11,10 +11,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command has to say, to people and to programs."""
+    """What a command has to say, to people and to programs, and the code that the program leaves with."""
 
     text: str
     document: Mapping[str, Any]
+    exit_code: int = 0
 
     def as_json(self) -> str:
         """Return the document as JSON; keys in their order, no NaN."""

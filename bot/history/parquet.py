@@ -7,7 +7,7 @@ A floating-point price stands for the shortest decimal that reads back as it (1.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -82,3 +82,24 @@ def _text(value: object) -> str:
 
 def _one_line(fault: Exception) -> str:
     return " ".join(str(fault).split())[:200]
+
+
+def parquet_of_csv(text: str) -> bytes:
+    """Return a history's CSV text as a Parquet file that `open_parquet` reads: texts, its comments as metadata."""
+    lines = text.splitlines()
+    head = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    comments = dict(line[1:].strip().split(": ", 1) for line in lines[:head])
+    names = lines[head].split(",")
+    columns = zip(*(line.split(",") for line in lines[head + 1 :]), strict=True)
+    return parquet_of_columns(dict(zip(names, map(list, columns), strict=True)), comments)
+
+
+def parquet_of_columns(columns: Mapping[str, Sequence[object]], comments: Mapping[str, str]) -> bytes:
+    """Return columns of one length, of texts or of whole numbers, as a Parquet file with `comments` as metadata."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({name: list(values) for name, values in columns.items()})
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(table.replace_schema_metadata(dict(comments)), sink)
+    return bytes(sink.getvalue().to_pybytes())

@@ -7,6 +7,7 @@ The model value is that of `bot.model.fair_value` with trailing growth, told onl
 time is not after t. Book, volume and lending pools are those of `bot.history.market`. Everything moves in
 steps of one minute; quotes, bars and rates are looked at every interval, so one seed gives one path at
 every interval: hourly quotes are every sixtieth of the minute quotes, hourly bars are the minute bars resampled.
+Longer steps give another path of the same law, many times faster: for whoever needs a thousand markets, not this one.
 """
 
 from __future__ import annotations
@@ -73,27 +74,29 @@ def simulate(
     *,
     seed: int,
     interval_ns: int = RATES_NS,
+    step_ns: int = STEP_NS,
     settings: Settings | None = None,
     contract_path: str | None = None,
 ) -> Simulation:
     """Return the simulated market of `contract` over its whole term, from start (included) to expiry (excluded).
 
     Quotes and bars come every `interval_ns`, a whole number of minutes up to a day; swap rates every hour or
-    every interval, whichever is longer. `contract_path` only completes the command that the files name as their
-    origin. Raises HistoryError for a seed or an interval out of bounds, ChainError where `chain`
-    lacks blocks of the term, ModelError where it lacks past retargets.
+    every interval, whichever is longer. `step_ns` must divide both; bars see no price between steps.
+    `contract_path` only completes the command that the files name as their origin. Raises HistoryError for a seed, an
+    interval or a step out of bounds, ChainError where `chain` lacks blocks of the term, ModelError where it lacks past
+    retargets.
     """
-    _require_inputs(seed, interval_ns)
+    _require_inputs(seed, interval_ns, step_ns)
     settings = settings or Settings()
     past = chain.epochs_known_at(contract.start_ns)
     blocks = chain.blocks_between(contract.start_ns, contract.end_ns - 1)
     value = FairValue(contract, [(epoch.start_s, epoch.bits) for epoch in past], Trailing(settings.growth_retargets))
-    quotes, bars, rates = rows_of(contract, value, blocks, seed, interval_ns, settings)
+    quotes, bars, rates = rows_of(contract, value, blocks, seed, interval_ns, settings, step_ns)
     comments = {
         "simulated": "true",
         "contract": contract.id,
         "generator": f"fairhash bot.history.simulate {VERSION}",
-        "command": _command(contract_path or f"contracts/{contract.id}.yaml", seed, interval_ns, settings),
+        "command": _command(contract_path or f"contracts/{contract.id}.yaml", seed, interval_ns, step_ns, settings),
         "seed": str(seed),
         "interval": f"{interval_ns // 10**9} s",
         "chain-sha256": chain_sha256(past[-(settings.growth_retargets + 1) :], blocks),
@@ -117,12 +120,13 @@ def rows_of(
     seed: int,
     interval_ns: int,
     settings: Settings,
+    step_ns: int = STEP_NS,
 ) -> tuple[list[Quote], list[Bar], list[SwapRate]]:
     """Return the rows of a market around any model `value`; `blocks` in order of time, all after the start.
 
-    A bar holds the mids of its opening, of every minute in it and of its close, its volume what traded between.
+    A bar holds the mids of its opening, of every step in it and of its close, its volume what traded between.
     """
-    step_days = STEP_NS / NS_PER_DAY
+    step_days = step_ns / NS_PER_DAY
     book = Book(settings, contract, seed, step_days)
     lenders = Lenders(settings, contract, seed, step_days)
     rates_ns = max(RATES_NS, interval_ns)
@@ -131,7 +135,7 @@ def rows_of(
     bars: list[Bar] = []
     inside: list[int] = []
     volume_lots = 0
-    for minute in _minutes(contract, value, blocks, seed, settings, book, lenders):
+    for minute in _minutes(contract, value, blocks, seed, settings, book, lenders, step_ns):
         time_ns = minute.time_ns
         since_ns = time_ns - contract.start_ns
         volume_lots += minute.volume_lots
@@ -171,14 +175,15 @@ def _minutes(
     settings: Settings,
     book: Book,
     lenders: Lenders,
+    step_ns: int,
 ) -> Iterator[_Minute]:
-    """Yield the market minute by minute, from the start to the last minute before expiry."""
-    step_days = STEP_NS / NS_PER_DAY
+    """Yield the market step by step, from the start to the last step before expiry."""
+    step_days = step_ns / NS_PER_DAY
     premium = Premium(settings, seed, step_days)
     trades = Trades(settings, contract, seed, step_days)
     coming = iter(blocks)
     block = next(coming, None)
-    for time_ns in range(contract.start_ns, contract.end_ns, STEP_NS):
+    for time_ns in range(contract.start_ns, contract.end_ns, step_ns):
         volume_lots = 0
         if time_ns > contract.start_ns:
             premium.step(squeeze_begins=lenders.step())
@@ -210,10 +215,10 @@ def _bar(open_ns: int, interval_ns: int, mids_sat: list[int], volume_lots: int) 
     return Bar(open_ns, open_ns + interval_ns, mids_sat[0], max(mids_sat), min(mids_sat), mids_sat[-1], volume_lots)
 
 
-def _command(contract_path: str, seed: int, interval_ns: int, settings: Settings) -> str:
-    """Return what remakes the files; the command line knows no other settings than the defaults."""
-    if settings != Settings():
-        return "none; made by bot.history.simulate.simulate with the settings below"
+def _command(contract_path: str, seed: int, interval_ns: int, step_ns: int, settings: Settings) -> str:
+    """Return what remakes the files; the command line knows no other settings than the defaults, and no other step."""
+    if settings != Settings() or step_ns != STEP_NS:
+        return f"none; made by bot.history.simulate.simulate in steps of {step_ns // 10**9} s with the settings below"
     span = _span_text(interval_ns)
     return f"fairhash history simulate --contract {contract_path} --seed {seed} --interval {span} --out DIR"
 
@@ -224,7 +229,7 @@ def _span_text(interval_ns: int) -> str:
     return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}min"
 
 
-def _require_inputs(seed: int, interval_ns: int) -> None:
+def _require_inputs(seed: int, interval_ns: int, step_ns: int) -> None:
     problems = []
     if not 0 <= seed < 2**63:
         problems.append(Problem("seed", f"{seed} is not between 0 and 2^63 - 1", "take a small whole number"))
@@ -236,5 +241,8 @@ def _require_inputs(seed: int, interval_ns: int) -> None:
                 "write 1h or 15min",
             )
         )
+    if step_ns < STEP_NS or step_ns % STEP_NS or interval_ns % step_ns or max(RATES_NS, interval_ns) % step_ns:
+        what = f"{step_ns / 10**9:g} s is not a whole number of minutes that divides interval and hour"
+        problems.append(Problem("step", what, "take 60 s"))
     if problems:
         raise HistoryError(problems)

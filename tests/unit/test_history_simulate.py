@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
@@ -21,6 +22,7 @@ from bot.core.units import NS_PER_DAY, NS_PER_S
 from bot.errors import HistoryError, OutputError
 from bot.history.draws import Draws, decay, exp, log
 from bot.history.load import load
+from bot.history.market import Lenders, Premium
 from bot.history.resample import bars_to_longer
 from bot.history.settings import Settings
 from bot.history.simulate import Simulation, interval_ns_of, simulate
@@ -101,6 +103,40 @@ def test_minutes_and_hours_show_one_path(chain: Chain) -> None:
     assert minutes.quotes[::60] == hours.quotes
     assert bars_to_longer(minutes.bars, HOUR_NS) == hours.bars
     assert minutes.rates == hours.rates
+
+
+def test_longer_steps_give_another_path_with_rows_at_the_same_times(chain: Chain) -> None:
+    minute, hour = 60 * NS_PER_S, HOUR_NS
+    assert simulate(short(), chain, seed=5, step_ns=minute).quotes == simulate(short(), chain, seed=5).quotes
+    usual, coarse = simulate(short(), chain, seed=5), simulate(short(), chain, seed=5, step_ns=hour)
+    assert [q.time_ns for q in coarse.quotes] == [q.time_ns for q in usual.quotes] and coarse.quotes != usual.quotes
+    assert [(r.time_ns, r.asset) for r in coarse.rates] == [(r.time_ns, r.asset) for r in usual.rates]
+    assert "in steps of 3600 s" in coarse.comments["command"]
+
+
+def test_premium_spread_and_rates_have_the_same_law_in_hours_as_in_minutes() -> None:
+    """Moments over 40 seeds after ten days: exact laws do not know how long their steps are."""
+
+    def after_ten_days(step_minutes: int) -> list[tuple[float, float]]:
+        found = []
+        for seed in range(40):
+            step_days, settings = step_minutes / 1440, Settings()
+            premium, lenders = Premium(settings, seed, step_days), Lenders(settings, short(), seed, step_days)
+            for _ in range(10 * 1440 // step_minutes):
+                premium.step(lenders.step())
+            found.append((premium.log_premium, lenders.swap_rate_ppb_day() / 1e7))
+        return found
+
+    for coarse, fine in zip(*(zip(*after_ten_days(step), strict=True) for step in (60, 10)), strict=True):
+        error = math.sqrt((stdev(coarse) ** 2 + stdev(fine) ** 2) / 40)
+        assert abs(fmean(coarse) - fmean(fine)) < 4 * error
+        assert 0.5 < stdev(coarse) / stdev(fine) < 2.0
+
+
+@pytest.mark.parametrize("step_ns", [0, 1, 7 * 60 * NS_PER_S, 2 * HOUR_NS])
+def test_a_step_that_does_not_fit_is_refused(chain: Chain, step_ns: int) -> None:
+    with pytest.raises(HistoryError, match="not a whole number of minutes that divides interval and hour"):
+        simulate(short(), chain, seed=1, step_ns=step_ns)
 
 
 def test_later_blocks_never_change_earlier_rows(chain: Chain) -> None:
