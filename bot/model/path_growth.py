@@ -54,7 +54,7 @@ class PathGrowth:
         retargets = max(RETARGETS, retargets_within(max(term_s, 0.0)))
         if retargets > MOST_RETARGETS:
             what = f"{self.name} forecasts {MOST_RETARGETS} retargets, the term may see {retargets}"
-            raise refused("term", what, "end it within five years, or take growth trailing or flat")
+            raise refused("term", what, "end it within five years, or take one growth for good")
         return _forecast(self, tuple(log_ratios[-self.uses_retargets :]), epoch, retargets)
 
     def with_blocks_seen(self, path: PathForecast, epoch: int | None, gaps: int, seconds: float) -> PathForecast:
