@@ -7,10 +7,13 @@ import json
 import statistics
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Ratio
 from benchmarks.series import MINUTE_BARS
+
+if TYPE_CHECKING:
+    from benchmarks.model import Timing
 
 
 def main() -> int:
@@ -37,22 +40,34 @@ def main() -> int:
 
         used, command = memory()
         commands.append(command)
+    models: list[Timing] = []
+    if "model" in options.only:
+        from benchmarks.model import timings
+
+        models = timings()
     if options.json:
         document: dict[str, Any] = {
             "ratios": [{**asdict(r), "is_met": r.is_met} for r in ratios],
             "bars_per_s": speeds,
             "memory": asdict(used) if used else None,
+            "model": [{**asdict(t), "is_met": t.is_met} for t in models],
             "commands": commands,
         }
         print(json.dumps(document, indent=2))
     else:
-        _print_table(ratios, speeds, did, options.rounds)
+        if ratios:
+            _print_table(ratios, speeds, did, options.rounds)
         if used:
             met = "met" if used.is_met else "MISSED"
             print(f"peak memory of fairhash backtest, {used.count} bars: {used.peak_mib:.0f} MiB (target < 300) {met}")
         for command in commands:
             print(f"  $ {command}")
-    return int(not all(r.is_met for r in ratios) or (used is not None and not used.is_met))
+        if models:
+            from benchmarks.model import print_table
+
+            print_table(models)
+    met_all = all(r.is_met for r in ratios) and all(t.is_met for t in models) and (used is None or used.is_met)
+    return int(not met_all)
 
 
 def _options() -> argparse.Namespace:
@@ -60,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the engines; processes run more often")
     parser.add_argument("--bars", type=int, default=MINUTE_BARS, help=f"minute bars of the engines, {MINUTE_BARS}")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parts = ("engines", "processes", "memory")
+    parts = ("engines", "processes", "memory", "model")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="measure these parts only")
     return parser.parse_args()
 

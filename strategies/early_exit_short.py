@@ -71,9 +71,13 @@ def decide(view: View, params: Params) -> Target:
 
 
 def band(view: View, params: Params) -> tuple[float, float]:
-    """Return 0 and the price, in satoshi per contract, above which a short is opened; 0 where none is dear enough."""
-    open_above = premiums(view, params)[1]
-    return 0.0, view.fair_value_sat * (1.0 + open_above) if open_above < inf else 0.0
+    """Return 0 and the price, in satoshi per contract, above which a short is opened.
+
+    Where no premium is enough, five times the value: the model looks no further.
+    """
+    from bot.model.early_exit import MOST_PREMIUM  # numpy: only where it is used
+
+    return 0.0, view.fair_value_sat * (1.0 + min(premiums(view, params)[1], MOST_PREMIUM))
 
 
 def premiums(view: View, params: Params) -> tuple[float, float]:

@@ -47,6 +47,28 @@ def test_value_falls_with_the_discount_rate(x: float, term: float, elapsed: floa
 
 
 @QUICK
+@given(growths, terms, elapseds, rates)
+def test_the_closed_form_of_steady_growth_is_the_sum_of_its_stretches(
+    x: float, term: float, elapsed: float, rate: float
+) -> None:
+    one_by_one = [x] * (int(term / (EPOCH_S * math.exp(-x))) + 3)
+    summed = value_c3(1.0, one_by_one, term, elapsed_s=elapsed, discount_per_day=rate)
+    assert value_c3(1.0, x, term, elapsed_s=elapsed, discount_per_day=rate) == pytest.approx(summed, rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize("growth", [0.0, 1e-9, LN4, -LN4, 0.05])
+@pytest.mark.parametrize("days", [1e-6, 90.0, 3_650.0])
+@pytest.mark.parametrize("rate", [0.0, 0.01, -0.02, 1.0])
+def test_the_closed_form_holds_at_its_edges_and_hands_over_beyond(growth: float, days: float, rate: float) -> None:
+    """Growth 0 and at the clamp, rate that cancels growth or not, terms of a tenth of a second and of ten years."""
+    many = [growth] * 4_000
+    for cancelled in (rate, -growth * DAY / (EPOCH_S * math.exp(-growth))):
+        value = value_c3(1.0, growth, days * DAY, elapsed_s=5 * DAY, discount_per_day=cancelled)
+        summed = value_c3(1.0, many, days * DAY, elapsed_s=5 * DAY, discount_per_day=cancelled)
+        assert value == pytest.approx(summed, rel=1e-12, abs=0)
+
+
+@QUICK
 @given(growths, terms, terms, elapseds, rates)
 def test_value_grows_with_the_term(x: float, a: float, b: float, elapsed: float, rate: float) -> None:
     short, long = sorted((a, b))

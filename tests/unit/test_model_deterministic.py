@@ -253,7 +253,7 @@ def test_c3_extreme_growth_ends() -> None:
 
 
 def test_c3_takes_one_growth_for_each_retarget() -> None:
-    assert value_c3(S0, [X] * 8, T * DAY) == value_c3(S0, X, T * DAY)
+    assert value_c3(S0, [X] * 8, T * DAY) == near(value_c3(S0, X, T * DAY), 1e-14)
     first, second = EPOCH_S * math.exp(-0.1), EPOCH_S * math.exp(0.2)
     expected = first + second * math.exp(-0.1) + DAY * math.exp(0.1)
     assert value_c3(1.0, (0.1, -0.2, 0.0), first + second + DAY) == near(expected, 1e-13)

@@ -265,13 +265,13 @@ def test_swap_rates_and_growth_count_to_the_nearest_twentieth_of_a_per_cent() ->
     assert premiums(growth_per_retarget=0.000251) != premiums()
 
 
-def test_its_band_is_the_price_above_which_it_opens_and_nothing_where_no_premium_is_enough() -> None:
+def test_its_band_is_the_price_above_which_it_opens_five_times_the_value_where_no_premium_is_enough() -> None:
     sheet = Sheet(contract_ppb_day=PERCENT_DAY // 4)
     assert early_exit_short.band(seen(sheet), EXIT) == (
         0.0,
         1_000.0 * (1.0 + early_exit_short.premiums(seen(sheet), EXIT)[1]),
     )
-    assert early_exit_short.band(seen(Sheet(contract_ppb_day=20 * PERCENT_DAY)), EXIT) == (0.0, 0.0)
+    assert early_exit_short.band(seen(Sheet(contract_ppb_day=20 * PERCENT_DAY)), EXIT) == (0.0, 5_000.0)
 
 
 # Holders --------------------------------------------------------------------------------------------------------

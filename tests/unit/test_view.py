@@ -23,6 +23,7 @@ class Sheet:
     """A value of 100,000 satoshi; a long pays ten days' rate on it, a short twenty, a lender gets thirty."""
 
     difficulty = 3.5
+    growth_per_retarget = 0.07
 
     def __init__(self, value: float = 100_000.0) -> None:
         self.value = value
@@ -69,9 +70,10 @@ def test_each_worth_is_at_its_own_rate_of_today() -> None:
     assert view.fair_short_sat == pytest.approx(100_000.0)
 
 
-def test_the_value_model_is_asked_for_difficulty_and_quantiles() -> None:
+def test_the_value_model_is_asked_for_difficulty_growth_and_quantiles() -> None:
     view = view_of(traded())
     assert view.difficulty == 3.5
+    assert view.growth_per_retarget == 0.07
     assert view.fair_quantile_sat(0.25) == 25_000.0
 
 
