@@ -11,16 +11,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from bot.core.events import Bar, Quote
 from bot.desk import Desk, StrategyHangsError, take
 from bot.errors import JournalError, Problem
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
-from bot.paper.entries import ALL_VENUES, HALT, HEAD, PARAMS, Control, Event, encode, time_of
+from bot.paper.asking import Asking
+from bot.paper.entries import ALL_VENUES, HALT, HEAD, PARAMS, SKIP, Control, Event, encode, time_of
 from bot.paper.journal import Journal
 from bot.trader import RiskLimits
 
 BY_OPERATOR: Final = "operator"
 BY_STRATEGY: Final = "strategy"
+BY_DEATHS: Final = "deaths"
+BY_LAG: Final = "lag"
+MAX_DEATHS: Final = 2
+"""A strategy in whose hands the process dies so often in a row, at one event, is halted."""
 
 
 class Daemon:
@@ -34,6 +40,7 @@ class Daemon:
         self.limits = RiskLimits(**self.head["limits"])
         self.desks = {session.user: Desk(journal, session) for session in sessions_of(self.head, keep_moves)}
         self.on_failure = on_failure
+        self.asking: Asking | None = None
         self.last: Event | None = None
         self.steps = 0
         self._asked_at_last_look = -1
@@ -54,6 +61,8 @@ class Daemon:
                     desk.replay_event(content)
             elif isinstance(content, Control) and content.action == PARAMS:
                 self._reload(content.text)
+            elif isinstance(content, Control) and content.action == SKIP:
+                pass  # the events before it were only marked, as a replay does
             elif entry.venue in self.desks:
                 self.desks[entry.venue].replay(content)
             else:
@@ -62,22 +71,54 @@ class Daemon:
 
     # Live ---------------------------------------------------------------------------------------------------
 
-    def take_in(self, events: Sequence[Event]) -> None:
-        """Carry out one step for each event; when this returns, all of them are durable."""
+    def take_in(self, events: Sequence[Event], now_ns: int | None = None) -> None:
+        """Carry out one step for each event; when this returns, all of them are durable.
+
+        `now_ns` is the time on the clock, for a live feed: a market event that is too old by it is not acted on.
+        """
         with self.journal.group():
             for event in events:
-                self._step(event)
+                self._step(event, now_ns)
 
-    def _step(self, event: Event) -> None:
+    def _step(self, event: Event, now_ns: int | None) -> None:
         time_ns = time_of(event)
         self.journal.append(type(event).__name__, ALL_VENUES, time_ns, encode(event))
         self.last = event
         self.steps += 1
-        for desk in self.desks.values():
-            if take(desk.session, event):
-                failure = desk.decide()
-                if failure:
-                    desk.control(Control(time_ns, self.on_failure, BY_STRATEGY, failure))
+        is_late = now_ns is not None and now_ns - time_ns > self.limits.max_quote_age_ns
+        if not isinstance(event, Quote | Bar):
+            for desk in self.desks.values():
+                take(desk.session, event)
+        elif is_late:
+            for desk in self.desks.values():
+                desk.replay_event(event)
+            skip = Control(time_ns, SKIP, BY_LAG, f"{(now_ns or 0) - time_ns} ns late")
+            self.journal.append(Control.__name__, ALL_VENUES, time_ns, encode(skip))
+        else:
+            self._decide(event, time_ns)
+
+    def _decide(self, event: Event, time_ns: int) -> None:
+        asking = self.asking
+        for number, desk in enumerate(self.desks.values()):
+            take(desk.session, event)
+            if asking is not None:
+                asking.begin(self.steps, number)
+            failure = desk.decide()
+            if asking is not None:
+                asking.end()
+            if failure:
+                desk.control(Control(time_ns, self.on_failure, BY_STRATEGY, failure))
+
+    def mourn(self, asking: Asking) -> str:
+        """Halt a strategy in whose hands the process has died again and again, and return its name; else nothing."""
+        self.asking = asking
+        death = asking.last_death()
+        if death is None or death.times < MAX_DEATHS or death.desk >= len(self.desks):
+            return ""
+        name = list(self.desks)[death.desk]
+        text = f"the process died {death.times} times while it was asked, at event {death.step}"
+        self.control([name], HALT, BY_DEATHS, text)
+        return name
 
     def control(self, names: Sequence[str], action: str, by: str, text: str) -> None:
         """Turn the strategies of these names; durable on return."""

@@ -91,6 +91,7 @@ class View:
         "blocks",
         "contract",
         "equity_sat",
+        "start_ns",
         "time_ns",
         "user",
     )
@@ -101,7 +102,7 @@ class View:
         self._value = value
         self.user = user
         self.contract: Contract = exchange.state.contract
-        self.time_ns = exchange.state.time_ns
+        self.start_ns = self.time_ns = exchange.state.time_ns
         self.equity_sat = 0
         self.blocks: deque[Block] = deque(maxlen=144)  # a day's worth, the newest last
         self._bid_sat = self._ask_sat = self._bid_size_lots = self._ask_size_lots = 0

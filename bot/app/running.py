@@ -21,6 +21,7 @@ from bot.errors import FairhashError
 from bot.facts import facts_of, refuse_other
 from bot.history.fields import iso_utc
 from bot.log import log_run, run_logger
+from bot.paper.asking import Asking
 from bot.paper.console import serve, socket_path
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
@@ -51,10 +52,14 @@ class Running:
             self.daemon = Daemon(self.journal)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
+            self.asking = Asking(journal)
+            mourned = self.daemon.mourn(self.asking)
             self._logger = run_logger(as_json, simulated_prices=feed.simulated)
             self._told = {name: self._marks(name) for name in self.daemon.desks}
             took_s = time.monotonic() - began
             self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
+            if mourned:
+                self._log("halted", strategy=mourned, text="the process died twice while it was asked")
             if facts["config"] != self.daemon.config or limits_of(run) != self.daemon.limits:
                 self.daemon.reload(facts["config"], limits_of(run))
                 self._log("parameters", text="taken from the configuration as it is now")
@@ -64,6 +69,7 @@ class Running:
 
     def close(self) -> None:
         """Make durable what waits and let go of the journal."""
+        self.asking.close()
         self.journal.close()
 
     # The loop -----------------------------------------------------------------------------------------------

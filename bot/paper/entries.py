@@ -57,7 +57,8 @@ class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
     `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked). `text` is the reason, or for `params` the new parameters as JSON.
+    it was asked), `lag` (the market event before it came too late to act on: `skip`). `text` is the reason, or for
+    `params` the new parameters as JSON.
     """
 
     time_ns: int
@@ -71,7 +72,8 @@ REDUCE: Final = "reduce"
 RESUME: Final = "resume"
 FLATTEN: Final = "flatten"
 PARAMS: Final = "params"
-ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS)
+SKIP: Final = "skip"
+ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP)
 
 Event = Block | SwapRate | Quote | Opening | Bar | Passed
 """What happens in the world. A Bar stands for its close, after its Opening."""
