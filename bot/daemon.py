@@ -78,9 +78,10 @@ class Daemon:
         """
         with self.journal.group():
             for event in events:
-                self._step(event, now_ns)
+                self.step(event, now_ns)
 
-    def _step(self, event: Event, now_ns: int | None) -> None:
+    def step(self, event: Event, now_ns: int | None = None) -> None:
+        """Take in one event and decide on it; whoever calls it inside a group of the journal commits it."""
         time_ns = time_of(event)
         self.journal.append(type(event).__name__, ALL_VENUES, time_ns, encode(event))
         self.last = event
