@@ -47,7 +47,7 @@ class Replayed:
 
 def replayed(journal: Journal) -> Replayed:
     """Return what the journal's events and commands come to. Raises JournalError if it holds no market event."""
-    daemon = Daemon(journal, keep_moves=True)
+    daemon = Daemon(journal, keep=True)
     daemon.recover()
     happenings = [
         (entry.venue, entry.content())

@@ -14,10 +14,11 @@ import pytest
 from backtests import reference
 from backtests.parity import compare
 from backtests.plan import Plan
+from bot.core.events import Quote
 from bot.daemon import BY_OPERATOR, Daemon
 from bot.errors import JournalError, ParityError
 from bot.facts import facts_of, loaded_strategies
-from bot.paper.entries import ALL_VENUES, FLATTEN, HALT, HEAD, REDUCE, RESUME, Event, Passed, head_text
+from bot.paper.entries import ALL_VENUES, FLATTEN, HALT, HEAD, REDUCE, RESUME, Event, Passed, head_text, time_of
 from bot.paper.feed import ReplayFeed
 from bot.paper.journal import Journal
 from bot.replaying import COMPARED, Replayed, agree, replayed
@@ -152,3 +153,30 @@ def test_a_tampered_posting_is_found(tmp_path: Path) -> None:
     run.results[0].postings[10] = posting._replace(amount=posting.amount + 1)
     with pytest.raises(ParityError, match=r"postings\[10\].amount"):
         agree(run)
+
+
+def test_events_out_of_order_are_refused_and_late_quotes_are_not_acted_on(tmp_path: Path) -> None:
+    plan, text = paper_plan(3, "quotes")
+    limits = replace(plan.settings.limits, max_quote_age_ns=10**9)
+    plan = replace(plan, settings=replace(plan.settings, limits=limits))
+    journal = begin(tmp_path / "j", plan, text)
+    daemon = Daemon(journal)
+    events = feed_of(plan).all
+    late = 0
+    for number, event in enumerate(events):
+        lag_ns = 10**9 + 1 if number % 3 == 0 else 10**9
+        orders = len(daemon.desks["moods"].session.state.orders)
+        assert not daemon.take_in([event], time_of(event) + lag_ns)
+        if number % 3 == 0 and isinstance(event, Quote):
+            late += 1
+            assert len(daemon.desks["moods"].session.state.orders) == orders
+        if number and time_of(events[number - 1]) < time_of(event):
+            entries = journal.sequence
+            (why,) = daemon.take_in([events[number - 1]])
+            assert "out of order" in why and journal.sequence == entries
+    journal.close()
+    run = outcome(tmp_path / "j")
+    assert run is not None and late > 5
+    assert run.controls == late
+    assert run.results[0].fills
+    agree(run)
