@@ -156,27 +156,30 @@ def test_a_tampered_posting_is_found(tmp_path: Path) -> None:
 
 
 def test_events_out_of_order_are_refused_and_late_quotes_are_not_acted_on(tmp_path: Path) -> None:
-    plan, text = paper_plan(3, "quotes")
-    limits = replace(plan.settings.limits, max_quote_age_ns=10**9)
-    plan = replace(plan, settings=replace(plan.settings, limits=limits))
-    journal = begin(tmp_path / "j", plan, text)
-    daemon = Daemon(journal)
-    events = feed_of(plan).all
-    late = 0
-    for number, event in enumerate(events):
-        lag_ns = 10**9 + 1 if number % 3 == 0 else 10**9
-        orders = len(daemon.desks["moods"].session.state.orders)
-        assert not daemon.take_in([event], time_of(event) + lag_ns)
-        if number % 3 == 0 and isinstance(event, Quote):
-            late += 1
-            assert len(daemon.desks["moods"].session.state.orders) == orders
-        if number and time_of(events[number - 1]) < time_of(event):
-            entries = journal.sequence
-            (why,) = daemon.take_in([events[number - 1]])
-            assert "out of order" in why and journal.sequence == entries
-    journal.close()
-    run = outcome(tmp_path / "j")
-    assert run is not None and late > 5
-    assert run.controls == late
-    assert run.results[0].fills
-    agree(run)
+    late = fills = refused = 0
+    for seed in range(6):
+        plan, text = paper_plan(seed, "quotes")
+        limits = replace(plan.settings.limits, max_quote_age_ns=10**9)
+        plan = replace(plan, settings=replace(plan.settings, limits=limits))
+        journal = begin(tmp_path / f"{seed}", plan, text)
+        daemon = Daemon(journal)
+        events = feed_of(plan).all
+        for number, event in enumerate(events):
+            is_late = number % 3 == 0
+            before = journal.sequence
+            assert not daemon.take_in([event], time_of(event) + 10**9 + is_late)
+            if is_late and isinstance(event, Quote):
+                late += 1
+                kinds = [entry.kind for entry in journal.entries(before + 1)]
+                assert kinds == ["Quote", "Control"], "marked, and nothing was sent"
+            if number and time_of(events[number - 1]) < time_of(event):
+                entries = journal.sequence
+                (why,) = daemon.take_in([events[number - 1]])
+                refused += 1
+                assert "out of order" in why and journal.sequence == entries
+        journal.close()
+        run = outcome(tmp_path / f"{seed}")
+        if run is not None:
+            fills += len(run.results[0].fills)
+            agree(run)
+    assert late > 40 and fills > 10 and refused > 100
