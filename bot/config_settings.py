@@ -181,6 +181,42 @@ class RiskSettings:
         doc="A strategy that takes longer to answer the daemon is halted; a backtest waits.",
     )
 
+    max_orders_per_hour: int = setting(
+        Integer(), default="1000", low="1", high="1000000", doc="Orders that may go out within any hour."
+    )
+    price_collar_ppm: int = setting(
+        Ppm(),
+        key="price_collar",
+        default="25 %",
+        low="0.01 %",
+        high="100 %",
+        doc="How much worse than the mark an order's price may be.",
+    )
+    max_borrow_ppm: int = setting(
+        Ppm(),
+        key="max_borrow",
+        default="400 %",
+        low="0.01 %",
+        high="10000 %",
+        doc="Most that may be borrowed for a margin position, as a share of equity.",
+    )
+    max_block_age_ns: int = setting(
+        Duration(),
+        key="max_block_age",
+        default="6 h",
+        low="1 min",
+        high="365 d",
+        doc="Nothing is opened or enlarged when the last block is older.",
+    )
+    max_quote_age_ns: int = setting(
+        Duration(),
+        key="max_quote_age",
+        default="1 min",
+        low="1 s",
+        high="1 d",
+        doc="A live quote that is older when it is taken in is not acted on; a backtest has none.",
+    )
+
     def cross_check(self) -> Iterator[Conflict]:
         for key, size in (("max_position", self.max_position), ("max_order", self.max_order)):
             if size == 0:

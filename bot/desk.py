@@ -92,4 +92,4 @@ class Desk:
             return
         replay_command(self.session.exchange, content)
         if isinstance(content, PlaceOrder):
-            self.session.trader.last_cid = content.cid
+            self.session.trader.note(content)

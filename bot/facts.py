@@ -75,15 +75,16 @@ def refuse_other(head: Mapping[str, Any], facts: Mapping[str, Any], journal: Jou
         raise JournalError([Problem(str(journal.path), what, remedy)])
 
 
-def settings_of(head: Mapping[str, Any], keep_moves: bool = True) -> SessionSettings:
-    """Return what the sessions of a journal are made with."""
+def settings_of(head: Mapping[str, Any], keep: bool = True) -> SessionSettings:
+    """Return what the sessions of a journal are made with; `keep` records all that results need."""
     return SessionSettings(
         contract=contract_of(head["contract"]),
         rules=rules_of(head["rules"]),
         limits=RiskLimits(**head["limits"]),
         start_ns=head["start_ns"],
         deposit_sat=head["deposit_sat"],
-        keep_moves=keep_moves,
+        keep_moves=keep,
+        keep_marks=keep,
     )
 
 
@@ -103,9 +104,9 @@ def reloaded(text: str) -> tuple[dict[str, Any], RiskLimits]:
     return params, RiskLimits(**document["limits"])
 
 
-def sessions_of(head: Mapping[str, Any], keep_moves: bool = True) -> list[Session]:
+def sessions_of(head: Mapping[str, Any], keep: bool = True) -> list[Session]:
     """Return a fresh session for each strategy of a journal, as it was begun."""
-    settings, growth = settings_of(head, keep_moves), growth_model(head["growth"])
+    settings, growth = settings_of(head, keep), growth_model(head["growth"])
     epochs, fees = _epochs(head), _fees(head)
     return [
         Session(settings, strategy, FairValue(settings.contract, epochs, growth, past_fees=fees))

@@ -15,11 +15,11 @@ from backtests.parity import compare
 from backtests.plan import Plan, result_of
 from backtests.result import RunResult
 from bot.core.events import Bar, Quote
-from bot.daemon import BY_OPERATOR, Daemon
+from bot.daemon import BY_STRATEGY, Daemon
 from bot.desk import MODE_OF, take
 from bot.errors import JournalError, Problem
 from bot.facts import plans_of, reloaded
-from bot.paper.entries import EVENTS, PARAMS, Control, Event
+from bot.paper.entries import EVENTS, PARAMS, SKIP, Control, Event
 from bot.paper.journal import Journal
 from bot.session import Session
 
@@ -47,7 +47,7 @@ class Replayed:
 
 def replayed(journal: Journal) -> Replayed:
     """Return what the journal's events and commands come to. Raises JournalError if it holds no market event."""
-    daemon = Daemon(journal, keep_moves=True)
+    daemon = Daemon(journal, keep=True)
     daemon.recover()
     happenings = [
         (entry.venue, entry.content())
@@ -68,10 +68,10 @@ def replayed(journal: Journal) -> Replayed:
 
 def agree(run: Replayed) -> str:
     """Return the name of the engine that every strategy of a paper run agrees with. Raises ParityError."""
-    engine = "reference"
+    engine = "the reference engine"
     for plan, result in zip(run.plans, run.results, strict=True):
         if run.controls:
-            engine = "reference, stepping through the journal's controls"
+            engine = "the reference engine, stepping through the journal's controls"
             other = _stepped(plan, run.happenings)
         else:
             other = reference.run(plan)
@@ -89,23 +89,25 @@ def _stepped(plan: Plan, happenings: Sequence[_Happening]) -> RunResult:
                 _control(session, content)
         elif take(session, content) and not session.state.expired:
             session.watch()
-            if not _fails(name, happenings, at + 1):
+            if _is_asked(name, happenings, at + 1):
                 session.act()
     session.finish(plan.end_ns)
     return result_of(session, plan, "stepped")
 
 
-def _fails(name: str, happenings: Sequence[_Happening], at: int) -> bool:
-    """Return whether the controls right behind an event say that the strategy failed at it."""
+def _is_asked(name: str, happenings: Sequence[_Happening], at: int) -> bool:
+    """Return whether a strategy answered at the event before `at`: it did not fail, and the event was not late."""
     while at < len(happenings) and isinstance(happenings[at][1], Control):
         venue, control = happenings[at]
-        if venue == name and control.by != BY_OPERATOR:
-            return True
+        if control.action == SKIP or (venue == name and control.by == BY_STRATEGY):
+            return False
         at += 1
-    return False
+    return True
 
 
 def _control(session: Session, control: Control) -> None:
+    if control.action == SKIP:
+        return
     if control.action == PARAMS:
         params, limits = reloaded(control.text)
         session.reload(params[session.user], limits)

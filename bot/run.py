@@ -226,13 +226,19 @@ def _market_rules(settings: Settings) -> MarketRules:
 
 
 def _limits(settings: Settings) -> RiskLimits:
+    risk = settings.config.risk
     return RiskLimits(
         max_position_lots=settings.max_position_lots,
         max_order_lots=settings.max_order_lots,
-        max_drawdown_ppm=settings.config.risk.max_drawdown_ppm,
+        max_drawdown_ppm=risk.max_drawdown_ppm,
         stale_after_ns=settings.config.fills.stale_after_ns,
         latency_ns=settings.config.fills.latency_ns,
-        max_answer_ns=settings.config.risk.max_answer_ns,
+        max_answer_ns=risk.max_answer_ns,
+        max_quote_age_ns=risk.max_quote_age_ns,
+        max_block_age_ns=risk.max_block_age_ns,
+        max_orders_hour=risk.max_orders_per_hour,
+        collar_ppm=risk.price_collar_ppm,
+        max_borrow_ppm=risk.max_borrow_ppm,
     )
 
 

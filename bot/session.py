@@ -58,7 +58,10 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a session needs besides the strategy; `observe` records fair values for plots, `debug` checks all events."""
+    """What a session needs besides the strategy; `observe` records fair values for plots, `debug` checks all events.
+
+    `keep_moves` and `keep_marks` False drop records that only results need, so that a daemon's memory does not grow.
+    """
 
     contract: Contract
     rules: MarketRules
@@ -68,6 +71,7 @@ class SessionSettings:
     observe: bool = False
     debug: bool = False
     keep_moves: bool = True
+    keep_marks: bool = True
 
 
 class Session:
@@ -234,7 +238,8 @@ class Session:
         worth = standing(state, self._account)
         view.time_ns = now = state.time_ns
         view.equity_sat = equity = worth.equity_sat(state.mark_sat, now)
-        self.marks.append(Mark(now, state.mark_sat, worth.lots, equity))
+        if self.settings.keep_marks:
+            self.marks.append(Mark(now, state.mark_sat, worth.lots, equity))
         return equity
 
     def coast(self, bars: Sequence[Bar], at: int, world: World) -> int:

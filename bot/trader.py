@@ -5,6 +5,7 @@ One step at a time: close what is opposite, then open; each market event takes t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -27,8 +28,8 @@ from bot.core.order import (
     Transfer,
 )
 from bot.core.state import State
-from bot.core.units import NS_PER_S, PPM, fee_sat, notional_sat
-from strategies.view import Target, View
+from bot.core.units import NS_PER_HOUR, NS_PER_S, PPM, fee_sat, notional_sat
+from strategies.view import NEVER, Target, View
 
 Submit = Callable[[Command], int | Rejection]
 
@@ -53,7 +54,11 @@ class RiskLimits:
     """What no target may exceed. Sizes in lots, drawdown in parts per million of peak equity (10^6: none).
 
     `stale_after_ns`: market events further apart than this are told of as a gap. `max_answer_ns`: a strategy that takes
-    longer to answer the daemon is halted; a backtest waits.
+    longer to answer the daemon is halted; a backtest waits. `max_quote_age_ns`: older ones are not acted on, live.
+
+    Nothing is opened or enlarged when the last block (or the start) is older than `max_block_age_ns`. An order may be
+    no worse than the mark by `collar_ppm`; no more than `max_orders_hour` go out in any hour; what is borrowed may be
+    worth at most `max_borrow_ppm` of equity. What closes a position that is to be flat is held up by none of these.
     """
 
     max_position_lots: int
@@ -62,6 +67,11 @@ class RiskLimits:
     stale_after_ns: int
     latency_ns: int = 0
     max_answer_ns: int = 2 * NS_PER_S
+    max_quote_age_ns: int = 60 * NS_PER_S
+    max_block_age_ns: int = NEVER
+    max_orders_hour: int = NEVER
+    collar_ppm: int = NEVER
+    max_borrow_ppm: int = NEVER
 
 
 def within(lots: int, most_lots: int) -> int:
@@ -80,6 +90,7 @@ class Trader:
         "last_cid",
         "limits",
         "mode",
+        "placed_ns",
         "reason",
         "state",
         "submit",
@@ -93,6 +104,7 @@ class Trader:
         self.mode = ACTIVE
         self.reason = ""
         self.last_cid = 0
+        self.placed_ns: deque[int] = deque()  # when the orders of the last hour went out
         self._idle_at = -1
         self._idle_target: Target | None = None
         self._last_code = ""
@@ -190,21 +202,46 @@ class Trader:
             size = self._fund_purchase(view, target, size) if size > 0 else -self._fetch_lots(-size)
         elif not reduces:
             size = self._fund_margin(view, target, size)
-        if size:
-            self.last_cid += 1
-            now = self.state.time_ns
-            self._send(
-                PlaceOrder(
-                    now,
-                    self.account.name,
-                    self.last_cid,
-                    wallet,
-                    size,
-                    target.limit_price_sat,
-                    reduce_only=reduces,
-                    active_ns=now + self.limits.latency_ns,
-                )
-            )
+        if size and not self._is_held_up(view, target, size, reduces or (wallet == EXCHANGE and size < 0)):
+            now, limit_sat = self.state.time_ns, target.limit_price_sat
+            user, cid, active_ns = self.account.name, self.last_cid + 1, now + self.limits.latency_ns
+            order = PlaceOrder(now, user, cid, wallet, size, limit_sat, reduce_only=reduces, active_ns=active_ns)
+            self.note(order)
+            self._send(order)
+
+    def note(self, order: PlaceOrder) -> None:
+        """Count an order that goes out, or went out before a restart."""
+        self.last_cid = order.cid
+        if self.limits.max_orders_hour != NEVER:
+            self.placed_ns.append(order.time_ns)
+
+    def _is_held_up(self, view: View, target: Target, size_lots: int, reduces: bool) -> bool:
+        """Return whether a limit holds an order up, and say so once; nothing does that is to make the account flat."""
+        reason = "" if self.halted else self._limit_reached(view, target, size_lots, reduces)
+        if reason and self._last_code != "LIMIT":
+            self.state.notify(self.account.name, "limited", reason)
+        if reason:
+            self._last_code = "LIMIT"
+        return bool(reason)
+
+    def _limit_reached(self, view: View, target: Target, size_lots: int, reduces: bool) -> str:
+        """Return in words which limit an order would exceed; empty if none."""
+        limits, now, mark = self.limits, self.state.time_ns, self.state.mark_sat
+        if not reduces and limits.max_block_age_ns != NEVER:
+            last_ns = view.blocks[-1].time_ns if view.blocks else view.start_ns
+            if now - last_ns > limits.max_block_age_ns:
+                return f"the last block is {(now - last_ns) // NS_PER_S} s old"  # rounded down
+        if limits.collar_ppm != NEVER:
+            buys = size_lots > 0
+            price = target.limit_price_sat or (view.ask_sat if buys else view.bid_sat)
+            worse = price - mark if buys else mark - price
+            if worse * PPM > mark * limits.collar_ppm:
+                return f"{price} sat is {worse} sat worse than the mark, beyond the collar of {limits.collar_ppm} ppm"
+        while self.placed_ns and now - self.placed_ns[0] >= NS_PER_HOUR:
+            self.placed_ns.popleft()
+        if len(self.placed_ns) >= limits.max_orders_hour:
+            return f"{len(self.placed_ns)} orders went out within an hour"
+        return ""
 
     def _next_order(self, target: Target, delta: int) -> tuple[str, int, bool]:
         """Return (wallet, signed lots, reduce-only) of the next step: what is opposite is closed first."""
@@ -263,6 +300,9 @@ class Trader:
         equity = max(margin_equity_sat(state, account, state.time_ns), 0)
         most = equity * PPM * contract.lots_per_contract // (max(state.initial_ppm, 1) * price)  # rounded down
         room = most - abs(account.margin_lots(state.ledger))
+        if self.limits.max_borrow_ppm != NEVER:
+            most = max(view.equity_sat, 0) * self.limits.max_borrow_ppm * contract.lots_per_contract  # rounded down
+            room = min(room, most // (PPM * price) - abs(account.margin_lots(state.ledger)))
         lots = max(min(abs(size_lots), funded, room), 0)
         return lots if size_lots > 0 else -lots
 

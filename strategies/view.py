@@ -93,6 +93,7 @@ class View:
         "_value",
         "contract",
         "equity_sat",
+        "start_ns",
         "time_ns",
         "user",
     )
@@ -103,7 +104,7 @@ class View:
         self._value = value
         self.user = user
         self.contract: Contract = exchange.state.contract
-        self.time_ns = exchange.state.time_ns
+        self.start_ns = self.time_ns = exchange.state.time_ns
         self.equity_sat = 0
         self._blocks: deque[Block] = deque(maxlen=144)
         self._blocks_seen: tuple[Block, ...] | None = None

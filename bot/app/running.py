@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backtests.output import btc_text
 from bot.app.journals import carry_out
 from bot.app.tables import status_text
+from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
 from bot.daemon import Daemon
 from bot.errors import FairhashError
 from bot.facts import facts_of, refuse_other
-from bot.history.fields import iso_utc
-from bot.log import log_run, run_logger
+from bot.paper.asking import Asking
 from bot.paper.console import serve, socket_path
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
@@ -36,9 +33,10 @@ STATUS_EVERY_S: Final = 0.5
 class Running:
     """One run of the daemon, from recovery to its end."""
 
-    def __init__(self, run: Run, config: Path, journal: Path, feed: Feed, speed: int, as_json: bool) -> None:
-        """Recover. `speed` is how many seconds of a replay pass in one; 0: as fast as it goes."""
-        self.run_config, self.feed, self.speed, self.as_json = config, feed, speed, as_json
+    def __init__(self, run: Run, config: Path, journal: Path, feed: Feed, speed: int | None, as_json: bool) -> None:
+        """Recover. `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed."""
+        self.run_config, self.feed, self.speed = config, feed, speed
+        self._origin: tuple[int, int] | None = None
         self.end_ns = run.plans[0].end_ns
         self.ended_by = ""
         began = time.monotonic()
@@ -51,10 +49,14 @@ class Running:
             self.daemon = Daemon(self.journal)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
-            self._logger = run_logger(as_json, simulated_prices=feed.simulated)
+            self.asking = Asking(journal)
+            mourned = self.daemon.mourn(self.asking)
+            self.voice = Voice(feed.simulated, as_json)
             self._told = {name: self._marks(name) for name in self.daemon.desks}
             took_s = time.monotonic() - began
             self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
+            if mourned:
+                self._log("halted", strategy=mourned, text="the process died twice while it was asked")
             if facts["config"] != self.daemon.config or limits_of(run) != self.daemon.limits:
                 self.daemon.reload(facts["config"], limits_of(run))
                 self._log("parameters", text="taken from the configuration as it is now")
@@ -64,6 +66,7 @@ class Running:
 
     def close(self) -> None:
         """Make durable what waits and let go of the journal."""
+        self.asking.close()
         self.journal.close()
 
     # The loop -----------------------------------------------------------------------------------------------
@@ -89,35 +92,37 @@ class Running:
             ticker.cancel()
             server.close()
             socket_path(self.journal.path).unlink(missing_ok=True)
-            self._status(last=True)
+            self.voice.show(status(self.daemon), last=True)
         self._log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
 
     async def _pump(self) -> None:
         batch: list[Event] = []
         async for event in self.feed.events(self.daemon.last):
-            if self.speed:
-                await self._until_due(event)
+            if self.speed is None:
+                self._take_in([event], time.time_ns())
+            elif self.speed:
+                await self._until_due(event, self.speed)
                 self._take_in([event])
-                continue
-            batch.append(event)
-            if len(batch) == BATCH:
-                self._take_in(batch)
-                batch = []
-                await asyncio.sleep(0)
+            else:
+                batch.append(event)
+                if len(batch) == BATCH:
+                    self._take_in(batch)
+                    batch = []
+                    await asyncio.sleep(0)
         self._take_in(batch)
-        if self.daemon.time_ns < self.end_ns:
+        if self.speed is not None and self.daemon.time_ns < self.end_ns:
             self._take_in([Passed(self.end_ns)])
 
-    async def _until_due(self, event: Event) -> None:
+    async def _until_due(self, event: Event, speed: int) -> None:
         """Wait until a replay at this speed has come to the event's time."""
-        if not hasattr(self, "_origin"):
-            self._origin = (time.monotonic_ns(), self.daemon.time_ns)
+        self._origin = self._origin or (time.monotonic_ns(), self.daemon.time_ns)
         began_ns, from_ns = self._origin
-        due_ns = began_ns + (time_of(event) - from_ns) // self.speed  # rounded down
+        due_ns = began_ns + (time_of(event) - from_ns) // speed  # rounded down
         await asyncio.sleep(max(due_ns - time.monotonic_ns(), 0) / NS_PER_S)
 
-    def _take_in(self, events: Sequence[Event]) -> None:
-        self.daemon.take_in(events)
+    def _take_in(self, events: Sequence[Event], now_ns: int | None = None) -> None:
+        for why in self.daemon.take_in(events, now_ns):
+            self._log("refused", text=why)
         self._tell()
 
     @contextlib.contextmanager
@@ -156,8 +161,7 @@ class Running:
     # What people see ----------------------------------------------------------------------------------------
 
     def _log(self, event: str, **fields: Any) -> None:
-        self._clear()
-        self._logger.info(event, time=iso_utc(self.daemon.time_ns), **fields)
+        self.voice.say(event, self.daemon.time_ns, **fields)
 
     def _marks(self, name: str) -> tuple[int, int]:
         state = self.daemon.desks[name].session.state
@@ -169,32 +173,13 @@ class Running:
             now, (fills, notices) = self._marks(name), self._told[name]
             if now != (fills, notices):
                 self._told[name] = now
-                self._clear()
                 state = desk.session.state
-                log_run(self._logger.bind(strategy=name), state.fills[fills:], state.notices[notices:])
+                self.voice.report(name, state.fills[fills:], state.notices[notices:])
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(STATUS_EVERY_S)
-            self._status()
-
-    def _status(self, last: bool = False) -> None:
-        """Show the status line at a terminal."""
-        if self.as_json or not sys.stderr.isatty():
-            return
-        now = status(self.daemon)
-        parts = [f"{now['time_utc'][:16].replace('T', ' ')} UTC", f"{btc_text(now['price_sat'])[:-4]} BTC"]
-        if self.feed.simulated:
-            parts[-1] += " (simulated)"
-        parts.append(f"fair {btc_text(now['fair_sat'])[:-4]}")
-        rows = ((one["name"], one["position_lots"], one["equity_sat"]) for one in now["strategies"])
-        parts += [f"{name} {lots:+d} {btc_text(equity_sat)[:-6]}" for name, lots, equity_sat in rows]
-        width = shutil.get_terminal_size().columns - 1
-        print("\r\x1b[K" + "  ".join(parts)[:width], end="\n" if last else "", file=sys.stderr, flush=True)
-
-    def _clear(self) -> None:
-        if not self.as_json and sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr)
+            self.voice.show(status(self.daemon))
 
     def document(self) -> dict[str, Any]:
         """Return how the run stands at its end."""

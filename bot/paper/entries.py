@@ -11,7 +11,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from bot.core.events import Bar, Block, Quote, SwapRate
+from bot.core.events import (
+    RANK_BLOCK,
+    RANK_DATA,
+    RANK_FUNDING,
+    RANK_OPEN,
+    Bar,
+    Block,
+    Quote,
+    SwapRate,
+)
 from bot.core.order import (
     CancelOffer,
     CancelOrder,
@@ -57,7 +66,8 @@ class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
     `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked). `text` is the reason, or for `params` the new parameters as JSON.
+    it was asked), `lag` (the market event before it came too late to act on: `skip`). `text` is the reason, or for
+    `params` the new parameters as JSON.
     """
 
     time_ns: int
@@ -71,7 +81,8 @@ REDUCE: Final = "reduce"
 RESUME: Final = "resume"
 FLATTEN: Final = "flatten"
 PARAMS: Final = "params"
-ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS)
+SKIP: Final = "skip"
+ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP)
 
 Event = Block | SwapRate | Quote | Opening | Bar | Passed
 """What happens in the world. A Bar stands for its close, after its Opening."""
@@ -83,6 +94,8 @@ KINDS: Final = (HEAD, *_TYPES)
 _to_json: Final = json.JSONEncoder(
     separators=(",", ":"), allow_nan=False
 ).encode  # ASCII: no text breaks a line or a store
+_from_json: Final = json.JSONDecoder().raw_decode  # what json.loads calls, without looking for white space around it
+_PLAIN: Final = frozenset({int, str, bool})
 FIRST_HASH: Final = bytes(32)
 """What stands for the hash before the first entry."""
 
@@ -124,10 +137,10 @@ def decode(kind: str, text: str) -> Any:
     Raises ValueError for an unknown kind, a wrong number of fields, or a value that is no whole number, text or flag.
     """
     made = _TYPES.get(kind)
-    values = json.loads(text)
-    if made is None or type(values) is not list or len(values) != len(made._fields):
+    values, end = _from_json(text)
+    if made is None or end != len(text) or type(values) is not list or len(values) != len(made._fields):
         raise ValueError(f"{kind} {text[:80]!r} is not an entry of this version")
-    if any(type(value) not in (int, str, bool) for value in values):
+    if not _PLAIN.issuperset(map(type, values)):
         raise ValueError(f"{kind} {text[:80]!r} holds something else than whole numbers, texts and flags")
     return made._make(values)
 
@@ -140,6 +153,21 @@ def head_text(head: Mapping[str, Any]) -> str:
 def time_of(event: Event) -> int:
     """Return when an event is known: a bar at its close, all else at its time."""
     return event.close_ns if isinstance(event, Bar) else event.time_ns
+
+
+_RANKS: Final = {
+    SwapRate: RANK_FUNDING,
+    Block: RANK_BLOCK,
+    Quote: RANK_DATA,
+    Bar: RANK_DATA,
+    Opening: RANK_OPEN,
+    Passed: RANK_OPEN,
+}
+
+
+def rank_of(event: Event) -> int:
+    """Return the rank of an event among those of its instant; see bot.core.events."""
+    return _RANKS[type(event)]
 
 
 def key_of(venue: str, command: Command) -> str | None:

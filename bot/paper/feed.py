@@ -7,12 +7,11 @@ back: by `time_of`, at equal times as bot.core.events ranks them. It yields an e
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from operator import itemgetter
 from typing import Protocol
 
-from bot.core.events import RANK_BLOCK, RANK_DATA, RANK_FUNDING, RANK_OPEN, Bar, Block, Quote, SwapRate
+from bot.core.events import Bar, Block, Quote, SwapRate
 from bot.errors import HistoryError, Problem
-from bot.paper.entries import Event, Opening, Passed, time_of
+from bot.paper.entries import Event, Opening, Passed, rank_of, time_of
 
 
 class Feed(Protocol):
@@ -53,20 +52,17 @@ class ReplayFeed:
         """Take what lies between start and end: quotes and rates at or after the start, blocks after it."""
         self.name = name
         self.simulated = simulated
-        ranked: list[tuple[int, int, Event]] = [
-            (block.time_ns, RANK_BLOCK, block) for block in blocks if start_ns < block.time_ns <= end_ns
-        ]
-        ranked += [(rate.time_ns, RANK_FUNDING, rate) for rate in rates if start_ns <= rate.time_ns <= end_ns]
+        found: list[Event] = [block for block in blocks if start_ns < block.time_ns <= end_ns]
+        found += [rate for rate in rates if start_ns <= rate.time_ns <= end_ns]
         for row in market:
             if isinstance(row, Quote):
                 if start_ns <= row.time_ns <= end_ns:
-                    ranked.append((row.time_ns, RANK_DATA, row))
+                    found.append(row)
             elif start_ns <= row.time_ns and row.close_ns <= end_ns:
-                ranked.append((row.time_ns, RANK_OPEN, Opening(row.time_ns, row.open_sat, row.volume_lots)))
-                ranked.append((row.close_ns, RANK_DATA, row))
-        ranked.sort(key=itemgetter(0, 1))  # stable: rows of one instant keep their order
+                found += (Opening(row.time_ns, row.open_sat, row.volume_lots), row)
+        found.sort(key=lambda event: (time_of(event), rank_of(event)))  # stable: rows of one instant keep their order
         # An identical row at the same instant says nothing new, and would make a place in the feed ambiguous.
-        self.all: list[Event] = [event for _, _, event in dict.fromkeys(ranked)]
+        self.all: list[Event] = [event for _, event in dict.fromkeys((type(event), event) for event in found)]
 
     async def events(self, after: Event | None) -> AsyncIterator[Event]:
         """Yield everything behind `after`. Raises HistoryError if it is not part of this history."""

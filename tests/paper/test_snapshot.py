@@ -79,7 +79,7 @@ def test_dividends_of_blocks_are_those_that_were_paid(run: Run) -> None:
 
 
 def test_wallets_and_orders_are_those_of_the_exchange(run: Run) -> None:
-    session = last(run.plans[4], 700)
+    session = last(next(plan for plan in run.plans if plan.strategy.name == "own_and_lend"), 700)
     seen = snapshot(session, simulated=True)
     purses = session.state.accounts[session.user].purses
     for name, sat, lots in seen.wallets:

@@ -26,7 +26,7 @@ from bot.model.growth import Flat, Trailing
 from bot.model.knowledge import GENESIS_TIME_S
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
-from strategies.view import Target, View, Wake
+from strategies.view import NEVER, Target, View, Wake
 from tests.parity.moods import Whim
 from tests.parity.moods import decide as whimsical
 
@@ -233,6 +233,14 @@ def _settings(draw: random.Random, contract: Contract, launch_sat: int, debug: b
         max_drawdown_ppm=draw.choice((PPM, 300_000, 20_000)),
         stale_after_ns=draw.choice((2, 5)) * HOUR_NS,
         latency_ns=draw.choice((0, 0, 1, HOUR_NS)),
+    )
+    more = random.Random(f"{launch_sat}:{contract.end_ns}")  # of its own: the draws that follow stay what they were
+    limits = replace(
+        limits,
+        max_block_age_ns=more.choice((NEVER, 5 * HOUR_NS, HOUR_NS)),
+        max_orders_hour=more.choice((NEVER, 3, 1)),
+        collar_ppm=more.choice((NEVER, 50_000, 5_000)),
+        max_borrow_ppm=more.choice((NEVER, PPM, 100_000)),
     )
     deposit = launch_sat * draw.choice((1, 4, 40))  # small ones are soon at the limit of their margin
     return SessionSettings(contract, rules, limits, START_NS, deposit, observe=draw.random() < 0.3, debug=debug)

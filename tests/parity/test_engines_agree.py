@@ -74,7 +74,7 @@ def test_random_histories_reach_what_they_are_made_for() -> None:
         seen.update("maker" if fill.maker else "taker" for fill in result.fills)
         seen.update(fill.wallet for fill in result.fills)
     wanted = "maker taker exchange trading gap margin_call liquidation deficit cover halt rejected cancelled"
-    wanted += " loan repay interest dividend expiry"
+    wanted += " limited loan repay interest dividend expiry"
     missing = [what for what in wanted.split() if not seen[what]]
     assert not missing, f"never seen in 120 histories: {missing}; seen {seen}"
 

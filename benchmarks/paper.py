@@ -1,0 +1,171 @@
+"""`python -m benchmarks.paper`: the daemon's speed on this machine, wall clock. Exit code 1 when a target is missed.
+
+from quote received to order decided    text parsed, event journalled in memory, strategy asked, order placed
+from quote to durable acknowledgement   the same, committed and synced to the disk under --dir
+restart                                 a journal of 100,000 events opened, verified and replayed
+a year at --speed max                   four times `fairhash paper config.yaml`: 91 days, five strategies each
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import series
+from bot.core.events import Quote
+from bot.core.units import NS_PER_S
+from bot.daemon import Daemon
+from bot.facts import facts_of
+from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
+from bot.paper.feed import ReplayFeed
+from bot.paper.journal import Journal
+
+QUOTES = 100_000
+CONFIG = "contract: c.yaml\nhistory: {market: m.csv}\nstrategies:\n  - use: benchmarks.wide_awake\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure and the value that it must stay below, if it has one."""
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure stays below its target."""
+        return self.target is None or self.value < self.target
+
+
+def figures(directory: Path, count: int = QUOTES) -> list[Figure]:
+    """Return every figure; journals are written to a directory of their own under `directory`."""
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        events = _events(count)
+        path = Path(place) / "many.journal"
+        found = _latencies(path, events[: count // 20])
+        path = Path(place) / "restart.journal"
+        _write(path, events)
+        found.append(_restart(path, len(events)))
+        found.append(_year(Path(place)))
+    return found
+
+
+def _events(count: int) -> list[Event]:
+    """Return minute quotes around the model's value, with the blocks and rates between them, `count` events in all."""
+    chain = series.blocks()
+    bars = series.bars(count, series.MINUTE_NS, chain)
+    tick = series.TICK_SAT
+    quotes = [Quote(bar.close_ns, bar.close_sat, 900, bar.close_sat + tick, 900) for bar in bars]
+    feed = ReplayFeed("benchmark", True, quotes, series.swap_rates(), chain, series.START_NS, series.END_NS)
+    return feed.all[:count]
+
+
+def _daemon(path: Path) -> Daemon:
+    from backtests.plan import Plan
+    from bot.facts import loaded_strategies
+    from bot.history.series import History
+    from bot.model.growth import Trailing
+
+    journal = Journal(path)
+    if journal.sequence == 0:
+        quote = Quote(series.START_NS, 1, 1, 2, 1)
+        history = History([], [quote], [], True, ())
+        strategy = loaded_strategies(CONFIG)[0]
+        plan = Plan(series.settings(), strategy, Trailing(6), series.past_epochs(), [], history, series.END_NS)
+        journal.append(HEAD, ALL_VENUES, series.START_NS, head_text(facts_of([plan], CONFIG, "benchmark")))
+        journal.commit()
+    return Daemon(journal)
+
+
+def _latencies(path: Path, events: list[Event]) -> list[Figure]:
+    """Return what lies between a quote's text and the decision, and until it is durable, in microseconds."""
+    daemon = _daemon(path)
+    decided, durable, with_orders = [], [], []
+    for event in events:
+        if not isinstance(event, Quote):
+            daemon.take_in([event])
+            continue
+        text = json.dumps(event)
+        before = daemon.journal.sequence
+        began = time.perf_counter_ns()
+        with daemon.journal.group():
+            daemon.step(Quote._make(json.loads(text)))
+            seen = time.perf_counter_ns()
+        ended = time.perf_counter_ns()
+        decided.append(seen - began)
+        durable.append(ended - began)
+        if daemon.journal.sequence > before + 1:
+            with_orders.append(ended - began)
+    daemon.journal.close()
+    assert len(with_orders) > 50, "the strategy must trade"
+    return [
+        Figure("quote received to order decided, p50", _quantile(decided, 0.5), "µs", 50),
+        Figure("quote received to order decided, p99", _quantile(decided, 0.99), "µs", 250),
+        Figure("quote to durable acknowledgement, p50", _quantile(durable, 0.5), "µs", 1_000),
+        Figure("quote to durable acknowledgement, p99", _quantile(durable, 0.99), "µs"),
+        Figure(f"the same, the {len(with_orders)} quotes that were traded on, p50", _quantile(with_orders, 0.5), "µs"),
+    ]
+
+
+def _quantile(values_ns: list[int], share: float) -> float:
+    return sorted(values_ns)[int(share * (len(values_ns) - 1))] / 1_000
+
+
+def _write(path: Path, events: list[Event]) -> None:
+    daemon = _daemon(path)
+    for at in range(0, len(events), 1_000):
+        daemon.take_in(events[at : at + 1_000])
+    daemon.take_in([Passed(time_of(events[-1]) + NS_PER_S)])
+    daemon.journal.close()
+
+
+def _restart(path: Path, count: int) -> Figure:
+    began = time.perf_counter()
+    daemon = _daemon(path)
+    daemon.recover()
+    took_s = time.perf_counter() - began
+    entries = daemon.journal.sequence
+    daemon.journal.close()
+    return Figure(f"restart with {count} events, {entries} entries", took_s, "s", 2)
+
+
+def _year(directory: Path) -> Figure:
+    """Return the wall time of a year: the term of 91 days four times, each in a process with a journal of its own."""
+    root = Path(__file__).parents[1]
+    began = time.perf_counter()
+    for term in range(4):
+        command = [sys.executable, "-m", "bot", "paper", "config.yaml", "--speed", "max", "--json"]
+        command += ["--journal", str(directory / f"{term}.journal")]
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return Figure("a year of hourly history at --speed max, five strategies", time.perf_counter() - began, "s", 60)
+
+
+def main() -> int:
+    """Measure, print a table or JSON, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
+    parser.add_argument("--dir", type=Path, default=Path.cwd(), help="where journals are written: a real disk")
+    parser.add_argument("--events", type=int, default=QUOTES, help=f"events of the restart; default: {QUOTES}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    found = figures(options.dir, options.events)
+    if options.json:
+        print(json.dumps([{**asdict(one), "is_met": one.is_met} for one in found], indent=2))
+    else:
+        print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+        for one in found:
+            target = "" if one.target is None else f"< {one.target:g} {'met' if one.is_met else 'MISSED'}"
+            print(f"{one.name:62} {one.value:10.2f} {one.unit:2}  {target}")
+    return int(not all(one.is_met for one in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
