@@ -30,7 +30,12 @@ class Params:
     """The premium is price / value - 1. What it does is an assumption, and so are the costs."""
 
     half_life_ns: int = setting(
-        Duration(), key="half_life", default="30 d", low="1 d", high="3650 d", doc="Time in which it halves."
+        Duration(),
+        key="half_life",
+        default="30 d",
+        low="1 d",
+        high="3650 d",
+        doc="Time in which its distance from the mean halves.",
     )
     mean: float = setting(Fraction(), default="0", low="-0.9", high="3", doc="The premium that it reverts to.")
     volatility: float = setting(
@@ -44,7 +49,11 @@ class Params:
         doc="What opening costs, and what closing costs: half the spread, slippage and fee, of the price.",
     )
     recall: float = setting(
-        Fraction(), default="0.1", low="0", high="10", doc="How often a day a loan is not renewed, which costs as much."
+        Fraction(),
+        default="0.1",
+        low="0",
+        high="10",
+        doc="How often a day a loan is not renewed, so that the short is bought back by force, at the same cost.",
     )
     margin: float = setting(
         Fraction(), default="0.05", low="0", high="5", doc="Profit demanded beyond carry and costs, of the price."
