@@ -170,7 +170,7 @@ def test_a_guided_search_is_the_same_for_any_number_of_workers_and_after_a_kill(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--random", "0"], "--random: 0 is not between 1 and 1000000"),
+        (["--random", "0"], "--random: 0 is not between 1 and 100000"),
         (["--grid", "--workers", "0", "--seeds", "-1"], "--seeds: -1 is not between 0 and 10000"),
         (["--grid", "--cluster", "tcp://127.0.0.1:1"], "no Dask scheduler answers there"),
         (["--grid", "--cluster", "nonsense://x"], "no Dask scheduler answers there"),
