@@ -70,6 +70,20 @@ def test_what_it_says_does_not_depend_on_workers_or_interruptions(
     assert not (killed / "markets").exists()
 
 
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(sweeps.config(tmp_path, points=12))
+    flags = [config, "--grid", "--workers", "2"]
+    process = sweeps.start("sweep", *flags, "--out", str(tmp_path / "killed"))
+    sweeps.wait_for_rows(process, tmp_path / "killed" / "rows.jsonl", 3)
+    names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in sweeps.children(process.pid)}
+    os.kill(next(pid for pid, name in names.items() if b"spawn_main" in name), signal.SIGKILL)
+    assert (tmp_path / "killed" / "rows.jsonl").read_bytes().count(b"\n") < 35, "killed too late to prove anything"
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and "[38/38 runs]" in told
+    sweep(capsys, *flags, "--out", str(tmp_path / "whole"))
+    assert sweeps.results(tmp_path / "killed") == sweeps.results(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals) -> None:
     config = str(sweeps.config(tmp_path, points=40))
