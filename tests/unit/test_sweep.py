@@ -221,3 +221,18 @@ def test_the_report_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert table["fair_value_band.size"][:6] == [0.2] * 3 + [1.1] * 3
     assert table["own_and_lend.size"][-1] == "7" and table["own_and_lend.size"][0] is None
     assert len(table["daily_sat"][0]) > 2 and table["daily_sat"][1] == []
+
+
+def test_a_market_that_cannot_be_simulated_is_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The simulation is of the contract's whole term, which here lasts a year beyond the bundled blocks."""
+    terms = (ROOT / "contracts" / "TH1BTC-2014Q4.yaml").read_text()
+    assert "\n  end: 2014-12-15" in terms
+    (tmp_path / "long.yaml").write_text(terms.replace("\n  end: 2014-12-15", "\n  end: 2015-12-15"))
+    config = sweeps.config(tmp_path, points=2, end="09-16")
+    config.write_text(config.read_text().replace(f"{ROOT}/contracts/TH1BTC-2014Q4.yaml", str(tmp_path / "long.yaml")))
+    flags = [str(config), "--grid", "--workers", "1", "--out", str(tmp_path / "o")]
+    assert main(["sweep", *flags, "--seeds", "1"]) == 3
+    told = capsys.readouterr().err
+    assert "--seeds: market 1: chain: blocks are wanted from" in told and "leave --seeds out" in told
