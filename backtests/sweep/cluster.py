@@ -17,12 +17,12 @@ from typing import Any, Final
 import numpy as np
 
 from backtests.sweep.job import Bench, Job
-from backtests.sweep.local import block_size, blocks_of
+from backtests.sweep.local import block_size, blocks_of, not_simulated
 from backtests.sweep.markets import CONFIGURED, Market, kept
 from backtests.sweep.measures import Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
-from bot.errors import UnsupportedError
+from bot.errors import FairhashError, UnsupportedError
 
 CONNECT_S: Final = 10.0
 """How long a scheduler may take to answer."""
@@ -61,7 +61,9 @@ class Cluster:
         numbers = {self._markets[seed]: seed for seed in seeds}
         with self._connected():
             for future in self._as_completed(list(numbers)):
-                future.result()
+                error = future.exception()  # the market itself stays where it is
+                if error is not None:
+                    raise not_simulated(f"market {numbers[future]}: {error}") from error
                 yield numbers[future]
 
     def run(self, asked: Sequence[Work]) -> Iterator[Row]:
@@ -116,7 +118,10 @@ def _rows(pickled: bytes, market: Market, number: int, trials: tuple[Trial, ...]
 
 
 def _simulated(pickled: bytes, seed: int) -> Market:
-    return _bench(pickled).job.simulate(seed)
+    try:
+        return _bench(pickled).job.simulate(seed)
+    except FairhashError as error:
+        raise RuntimeError(str(error)) from None  # an error with typed fields would not travel whole
 
 
 def _bench(pickled: bytes) -> Bench:

@@ -123,10 +123,10 @@ def luck_words(findings: Findings) -> str:
     tried = f"{found.trials} trials were made, which weigh as {found.independent:.0f} independent ones."
     if best.score is None or best.score <= 0:
         return f"{tried} None made a profit, so there is no luck to explain."
+    drawn = "of the markets" if findings.seeds else f"of days in blocks of {found.block:g} on average"
     check = (
         f"The best of {found.trials} worthless trials would look at least this good with probability "
-        f"{found.p_value:.2g} (White's reality check 2000, {found.draws} stationary bootstraps, mean block "
-        f"{found.block:g} {per}{'s' if found.block != 1 else ''})."
+        f"{found.p_value:.2g} (White's reality check 2000, {found.draws} bootstraps {drawn})."
     )
     ratio = ""
     if found.deflated is not None:

@@ -22,6 +22,7 @@ from backtests.sweep.markets import is_kept, keep
 from backtests.sweep.measures import Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
+from bot.errors import FairhashError, HistoryError, Problem
 
 _LARGEST_BLOCK: Final = 16
 _CHANCES: Final = 2
@@ -29,10 +30,13 @@ _CHANCES: Final = 2
 
 @dataclass(slots=True)
 class _Worker:
+    """A process and what it was told to do: `left` are the trials of its block that it has not answered."""
+
     process: BaseProcess
     pipe: Connection
     market: int = 0
     left: deque[Trial] = field(default_factory=deque)
+    simulates: bool = False
     busy: bool = False
 
 
@@ -66,6 +70,8 @@ class Local:
         directory = self._job.directory
         assert directory is not None
         for answer in self._answers(deque((seed, ()) for seed in seeds if not is_kept(directory, seed))):
+            if isinstance(answer, str):
+                raise not_simulated(answer)
             assert isinstance(answer, int)
             yield answer
 
@@ -76,7 +82,7 @@ class Local:
             assert isinstance(answer, Row)
             yield answer
 
-    def _answers(self, work: deque[Work]) -> Iterator[Row | int]:
+    def _answers(self, work: deque[Work]) -> Iterator[Row | int | str]:
         """Yield what the workers answer until all `work` is done; a market without trials is to be simulated."""
         while work or any(worker.busy for worker in self._workers):
             while work and (worker := self._idle()) is not None:
@@ -114,7 +120,8 @@ class Local:
         return self._workers[-1]
 
     def _give(self, worker: _Worker, work: Work) -> None:
-        worker.market, worker.left, worker.busy = work[0], deque(work[1]), True
+        worker.market, worker.left = work[0], deque(work[1])
+        worker.simulates, worker.busy = not work[1], True
         with suppress(BrokenPipeError, ConnectionResetError):  # it died idle, as reading its pipe will say
             worker.pipe.send(work)
 
@@ -123,17 +130,22 @@ class Local:
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
-        trial = worker.left[0] if worker.left else None
-        key = (worker.market, -1 if trial is None else trial.number)
+        if not worker.left and not worker.simulates:
+            return  # it had answered all, and only not said so
+        key = (worker.market, -1 if worker.simulates else worker.left[0].number)
         self._deaths[key] = self._deaths.get(key, 0) + 1
         if self._deaths[key] >= _CHANCES:
             how = f"{_CHANCES} worker processes died in it, the last with exit code {worker.process.exitcode}"
-            if trial is None:
-                raise RuntimeError(f"simulating market {worker.market}: {how}")
-            worker.left.popleft()
-            yield Row(trial.number, worker.market, error=f"WorkerDied: {how}")
-        if worker.left or trial is None:
+            if worker.simulates:
+                raise not_simulated(f"market {worker.market}: {how}")
+            yield Row(worker.left.popleft().number, worker.market, error=f"WorkerDied: {how}")
+        if worker.left or worker.simulates:
             work.appendleft((worker.market, tuple(worker.left)))
+
+
+def not_simulated(why: str) -> HistoryError:
+    """Return the error that a market could not be simulated."""
+    return HistoryError([Problem("--seeds", why, "mend that, or leave --seeds out")])
 
 
 def block_size(trials: int, workers: int) -> int:
@@ -173,5 +185,9 @@ def _done(bench: Bench, market: int, trials: tuple[Trial, ...]) -> Iterator[Any]
         yield None
         return
     assert bench.job.directory is not None
-    keep(bench.job.simulate(market), bench.job.directory, market)
-    yield market
+    try:
+        keep(bench.job.simulate(market), bench.job.directory, market)
+    except FairhashError as error:
+        yield f"market {market}: {error}"
+    else:
+        yield market

@@ -22,7 +22,7 @@ from bot.core.contract import Contract
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _SHARED: Final = Path(report.__file__).parent / "templates"
-LISTED: Final = 20
+LISTED: Final = 10
 MOST_FAILURES: Final = 50
 
 

@@ -117,7 +117,7 @@ def parallel(axes: Sequence[Axis], standings: Sequence[Standing]) -> str:
     note = f"{len(kept)} of {len(standings)} trials" if len(kept) < len(standings) else f"{len(kept)} trials"
     return _figure(
         "All parameters at once",
-        f"{note}; the best tenth in the darkest colour, gains above losses",
+        f"{note}; the best tenth in blue",
         f'<svg class="parallel" viewBox="0 0 {width} {top + height + 14}">{"".join(lines)}</svg>',
     )
 

@@ -20,7 +20,8 @@ from bot.fields import Range, declared_settings
 from bot.fields.kinds import Kind
 from bot.fields.ranges import LOG
 
-MOST_TRIALS: Final = 1_000_000
+MOST_TRIALS: Final = 100_000
+"""The rows of a sweep are held in memory, some 4 KB each: more trials say no more about a strategy."""
 _SIGNIFICANT: Final = 6
 """Digits of a value that was drawn, or made on a log scale: finer differences mean nothing, six are read easily."""
 _EXACT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)

@@ -70,6 +70,20 @@ def test_what_it_says_does_not_depend_on_workers_or_interruptions(
     assert not (killed / "markets").exists()
 
 
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(sweeps.config(tmp_path, points=12))
+    flags = [config, "--grid", "--workers", "2"]
+    process = sweeps.start("sweep", *flags, "--out", str(tmp_path / "killed"))
+    sweeps.wait_for_rows(process, tmp_path / "killed" / "rows.jsonl", 3)
+    names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in sweeps.children(process.pid)}
+    os.kill(next(pid for pid, name in names.items() if b"spawn_main" in name), signal.SIGKILL)
+    assert (tmp_path / "killed" / "rows.jsonl").read_bytes().count(b"\n") < 35, "killed too late to prove anything"
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and "[38/38 runs]" in told
+    sweep(capsys, *flags, "--out", str(tmp_path / "whole"))
+    assert sweeps.results(tmp_path / "killed") == sweeps.results(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_what_can_be_gone_on_with(tmp_path: Path, number: signal.Signals) -> None:
     config = str(sweeps.config(tmp_path, points=40))
@@ -170,7 +184,7 @@ def test_a_guided_search_is_the_same_for_any_number_of_workers_and_after_a_kill(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--random", "0"], "--random: 0 is not between 1 and 1000000"),
+        (["--random", "0"], "--random: 0 is not between 1 and 100000"),
         (["--grid", "--workers", "0", "--seeds", "-1"], "--seeds: -1 is not between 0 and 10000"),
         (["--grid", "--cluster", "tcp://127.0.0.1:1"], "no Dask scheduler answers there"),
         (["--grid", "--cluster", "nonsense://x"], "no Dask scheduler answers there"),
@@ -207,3 +221,18 @@ def test_the_report_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert table["fair_value_band.size"][:6] == [0.2] * 3 + [1.1] * 3
     assert table["own_and_lend.size"][-1] == "7" and table["own_and_lend.size"][0] is None
     assert len(table["daily_sat"][0]) > 2 and table["daily_sat"][1] == []
+
+
+def test_a_market_that_cannot_be_simulated_is_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The simulation is of the contract's whole term, which here lasts a year beyond the bundled blocks."""
+    terms = (ROOT / "contracts" / "TH1BTC-2014Q4.yaml").read_text()
+    assert "\n  end: 2014-12-15" in terms
+    (tmp_path / "long.yaml").write_text(terms.replace("\n  end: 2014-12-15", "\n  end: 2015-12-15"))
+    config = sweeps.config(tmp_path, points=2, end="09-16")
+    config.write_text(config.read_text().replace(f"{ROOT}/contracts/TH1BTC-2014Q4.yaml", str(tmp_path / "long.yaml")))
+    flags = [str(config), "--grid", "--workers", "1", "--out", str(tmp_path / "o")]
+    assert main(["sweep", *flags, "--seeds", "1"]) == 3
+    told = capsys.readouterr().err
+    assert "--seeds: market 1: chain: blocks are wanted from" in told and "leave --seeds out" in told
