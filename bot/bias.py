@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from backtests.bias import KINDS, Change, Decision, Moved, decisions_of, first_moved
 from backtests.output import iso_utc
+from bot.config_settings import REFERENCE
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.many_runs import chosen, in_processes
 from bot.run import Run, load_run, run_plan
@@ -148,7 +149,7 @@ def decide_in(world: World) -> Seen:
         if plan.strategy.name in world.names:
             ended = plan if world.end_ns is None else replace(plan, end_ns=world.end_ns)
             # Every engine posts the same; this one asks the strategy in Python, where it can be heard.
-            decisions[plan.strategy.name] = decisions_of(ended, lambda each: run_plan(each, "reference"))
+            decisions[plan.strategy.name] = decisions_of(ended, lambda each: run_plan(each, REFERENCE))
     return Seen(decisions, tuple(sorted(opened)))
 
 

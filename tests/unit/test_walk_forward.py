@@ -162,7 +162,7 @@ def known_rows(window: Window) -> list[Scored]:
 
 
 @given(index=st.integers(0, 4), seed=st.integers(0, 2**32), rises=st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_no_choice_knows_anything_of_its_test(index: int, seed: int, rises: bool) -> None:
     """Everything after the end of a train window is changed, and neither its rows nor the choice move."""
     plan = carry_plan()
