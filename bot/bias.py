@@ -209,7 +209,7 @@ def as_text(verdict: Verdict) -> str:
         lines.append(f"{strategy}: BIASED at {iso_utc(finding.moved.time_ns)}: moved by {inputs}")
         lines.append(f"  after {iso_utc(finding.cut_ns)} {moved_text(finding.moved)}")
     lines.append(f"{verdict.worlds} other futures, changed after {', '.join(map(iso_utc, verdict.cuts_ns))}")
-    lines += [f"Note: {path} was opened, which this check does not change." for path in verdict.opened]
+    lines += [f"Note: {name} was opened, which this check does not change." for name in verdict.opened]
     return "\n".join(lines)
 
 
