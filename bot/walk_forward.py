@@ -146,11 +146,14 @@ def score_of(plan: Plan, task: Task, run: Callable[[Plan], Any]) -> Scored:
 
 
 def best_of(found: Sequence[tuple[Trial, Scored]], score: str) -> tuple[Trial, Scored]:
-    """Return the trial with the highest score, the first of equals; raises StrategyError if all of them failed."""
+    """Return the trial with the highest score, the first of equals; raises StrategyError if all of them failed.
+
+    Equity that never moves has no Sharpe ratio: it counts as 0, what nothing earns.
+    """
 
     def reached(pair: tuple[Trial, Scored]) -> float:
         value = pair[1].net_sat if score == "net" else pair[1].sharpe_year
-        return float("-inf") if value is None else value
+        return 0.0 if value is None else value
 
     sound = [pair for pair in found if not pair[1].error]
     if not sound:

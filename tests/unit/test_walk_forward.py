@@ -144,6 +144,8 @@ def test_the_highest_score_is_chosen_the_first_of_equals_and_no_failure() -> Non
     pairs = [(Trial(number, 0, ()), row) for number, row in enumerate(made)]
     assert best_of(pairs, "net")[0].number == 1
     assert best_of(pairs, "sharpe")[0].number == 0
+    idle = [(Trial(0, 0, ()), Scored(-5, -1.0)), (Trial(1, 0, ()), Scored(0, None))]
+    assert best_of(idle, "sharpe")[0].number == 1, "nothing is better than a loss"
     with pytest.raises(StrategyError, match="every trial failed, the first with: bad"):
         best_of(pairs[3:], "net")
 
