@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from backtests.bias import KINDS, Change, Decision, Moved, decisions_of, first_moved
 from backtests.output import iso_utc
+from bot.chain import ondisk
 from bot.config_settings import REFERENCE
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.many_runs import chosen, in_processes
@@ -134,7 +135,7 @@ def _unchanged(run: Run, config: Path) -> dict[str, str]:
     """Return the run's inputs, each led to itself: opening them is nothing to note."""
     paths = [str(config), str(run.settings.config.contract), *(source.path for source in run.history.sources)]
     figures = run.settings.config.chain
-    paths += [str(figures / source.name) for source in run.chain.sources] if figures else []
+    paths += [str(figures / name) for name in (*ondisk.FILES, ondisk.SUMS)] if figures else []
     return {path: path for path in paths}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,10 +178,14 @@ def test_bundled_strategies_are_clean_and_a_copy_of_the_history_is_told_of(
 ) -> None:
     Path("mine.csv").write_bytes(QUOTES.read_bytes())
     Path("copied.py").write_text(LEAKS.replace(f"QUOTES = Path({str(QUOTES)!r})", "QUOTES = Path('mine.csv')"))
+    shutil.copytree(BUNDLED, "figures")
+    Path("fees.yaml").write_text(CONTRACT.read_text().replace("basis: pps", "basis: fpps"))
     uses = ("fair_value_band", "carry_aware_band", "hold_long", "hold_short", "own_and_lend", "copied:closure")
-    assert main(["bias", config(*uses), "--cuts", "1"]) == 0
+    path = Path(config(*uses))
+    path.write_text(path.read_text().replace(str(CONTRACT), "fees.yaml") + "chain: figures\n")
+    assert main(["bias", str(path), "--cuts", "1"]) == 0
     out = capsys.readouterr().out
-    assert out.count("none of") == len(uses)
+    assert out.count("none of") == len(uses) and "figures" not in out
     assert f"Note: {workplace / 'mine.csv'} was opened, which this check does not change." in out
 
 
