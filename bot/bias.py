@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from backtests.bias import KINDS, Change, Decision, Moved, decisions_of, first_moved
 from backtests.output import iso_utc
+from bot.chain import ondisk
+from bot.config_settings import REFERENCE
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.many_runs import chosen, in_processes
 from bot.run import Run, load_run, run_plan
@@ -133,7 +135,7 @@ def _unchanged(run: Run, config: Path) -> dict[str, str]:
     """Return the run's inputs, each led to itself: opening them is nothing to note."""
     paths = [str(config), str(run.settings.config.contract), *(source.path for source in run.history.sources)]
     figures = run.settings.config.chain
-    paths += [str(figures / source.name) for source in run.chain.sources] if figures else []
+    paths += [str(figures / name) for name in (*ondisk.FILES, ondisk.SUMS)] if figures else []
     return {path: path for path in paths}
 
 
@@ -148,7 +150,7 @@ def decide_in(world: World) -> Seen:
         if plan.strategy.name in world.names:
             ended = plan if world.end_ns is None else replace(plan, end_ns=world.end_ns)
             # Every engine posts the same; this one asks the strategy in Python, where it can be heard.
-            decisions[plan.strategy.name] = decisions_of(ended, lambda each: run_plan(each, "reference"))
+            decisions[plan.strategy.name] = decisions_of(ended, lambda each: run_plan(each, REFERENCE))
     return Seen(decisions, tuple(sorted(opened)))
 
 
@@ -208,7 +210,7 @@ def as_text(verdict: Verdict) -> str:
         lines.append(f"{strategy}: BIASED at {iso_utc(finding.moved.time_ns)}: moved by {inputs}")
         lines.append(f"  after {iso_utc(finding.cut_ns)} {moved_text(finding.moved)}")
     lines.append(f"{verdict.worlds} other futures, changed after {', '.join(map(iso_utc, verdict.cuts_ns))}")
-    lines += [f"Note: {path} was opened, which this check does not change." for path in verdict.opened]
+    lines += [f"Note: {name} was opened, which this check does not change." for name in verdict.opened]
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ from backtests.walk_forward import (
     windows,
     with_params,
 )
+from bot.config_settings import REFERENCE
 from bot.core.units import NS_PER_DAY
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.many_runs import bounded, chosen, in_processes
@@ -32,8 +33,6 @@ from bot.run import Run, load_run, run_plan
 
 MODES: Final = (ROLLING, EXPANDING)
 SCORES: Final = ("net", "sharpe")
-REFERENCE: Final = "reference"
-"""The stitched run changes parameters on the way, so the strategy is asked in Python; all engines post the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +146,14 @@ def score_of(plan: Plan, task: Task, run: Callable[[Plan], Any]) -> Scored:
 
 
 def best_of(found: Sequence[tuple[Trial, Scored]], score: str) -> tuple[Trial, Scored]:
-    """Return the trial with the highest score, the first of equals; raises StrategyError if all of them failed."""
+    """Return the trial with the highest score, the first of equals; raises StrategyError if all of them failed.
+
+    Equity that never moves has no Sharpe ratio: it counts as 0, what nothing earns.
+    """
 
     def reached(pair: tuple[Trial, Scored]) -> float:
         value = pair[1].net_sat if score == "net" else pair[1].sharpe_year
-        return float("-inf") if value is None else value
+        return 0.0 if value is None else value
 
     sound = [pair for pair in found if not pair[1].error]
     if not sound:
@@ -164,6 +166,7 @@ def _walked(plan: Plan, space: Space, found: Sequence[Window], made: list[tuple[
         best_of([(task.trial, row) for task, row in made if task.window == window], asked.score) for window in found
     ]
     params = [with_params(plan, space.arguments(trial.values)).strategy.params for trial, _ in picked]
+    # Parameters change on the way, for which a strategy is asked in Python; all engines post the same.
     result = run_plan(stitched(plan, found, params), REFERENCE)
     configured = run_plan(between(plan, found[0].test_ns, found[-1].end_ns), REFERENCE)
     days = days_of(found[0].test_ns, found[-1].end_ns)

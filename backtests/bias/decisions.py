@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from backtests.plan import Plan
 from backtests.result import RunResult
@@ -12,7 +12,9 @@ from bot.core.order import PlaceOrder
 from bot.errors import StrategyError
 from strategies.view import Target, View
 
-FAILED = "failure"
+FAILED: Final = "failure"
+VENUES_CID: Final = 0
+"""What the venue's own orders (liquidation, cover) have; the trader counts from 1."""
 
 
 class Decision(NamedTuple):
@@ -49,7 +51,7 @@ def decisions_of(plan: Plan, run: Callable[[Plan], RunResult]) -> list[Decision]
     failed: list[Decision] = []
     try:
         result = run(replace(plan, strategy=replace(plan.strategy, decide=recorded)))
-        orders = [order for order in result.orders if order.user == result.user]
+        orders = [order for order in result.orders if order.user == result.user and order.cid != VENUES_CID]
     except StrategyError as error:
         failed = [Decision(asked[-1][0] if asked else plan.settings.start_ns, FAILED, str(error))]
     made = [Decision(time_ns, "target", _target_text(target)) for time_ns, target in asked]

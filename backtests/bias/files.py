@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backtests.bias.future import BLOCKS, DIFFICULTY, Change, other_bits, other_blocks, other_history, other_terms
+from backtests.bias.future import DIFFICULTY, Change, other_bits, other_blocks, other_history, other_terms
 from bot.chain import ondisk
 from bot.chain.chain import Chain
+from bot.chain.difficulty import BLOCKS_PER_EPOCH
 from bot.core.contract import Contract
 from bot.core.units import NS_PER_S, S_PER_DAY
 from bot.fields import Mapping, Node, Ppm, Scalar, Sequence
-from bot.history.series import QUOTES, History, Source
+from bot.history.series import QUOTES, RATES, History, Source
 from bot.history.write import bars_csv, quotes_csv, rates_csv
 
 
@@ -39,9 +40,11 @@ def history_files(history: History, contract: Contract, change: Change) -> dict[
 
 def _comments(source: Source) -> dict[str, str]:
     comments = {"simulated": "true"} if source.simulated else {}
-    if source.interval_ns and source.kind != "swap rates" and source.interval_ns % NS_PER_S == 0:
+    if source.kind == RATES:
+        return comments
+    if source.interval_ns and source.interval_ns % NS_PER_S == 0:
         comments["interval"] = f"{source.interval_ns // NS_PER_S} s"  # exact
-    return {**comments, "accept-spikes": "true"} if source.kind != "swap rates" else comments
+    return {**comments, "accept-spikes": "true"}
 
 
 def _stored(path: str, text: str) -> bytes:
@@ -66,13 +69,15 @@ def chain_files(chain: Chain, change: Change) -> dict[str, bytes]:
         [block.header_time_s for block in blocks],
         [block.bits for block in blocks],
     )
-    starts = {block.height: block.header_time_s for block in blocks} if BLOCKS in change.kinds else {}
+    firsts = {block.height: block for block in blocks if block.height % BLOCKS_PER_EPOCH == 0}
     epochs = []
     for epoch in chain.epochs:
-        bits = epoch.bits
-        if DIFFICULTY in change.kinds and epoch.start_s * NS_PER_S > change.cut_ns:
-            bits = other_bits(bits, change.rises)
-        epochs.append(epoch._replace(bits=bits, start_s=starts.get(epoch.first_height, epoch.start_s)))
+        first = firsts.get(epoch.first_height)
+        if first is not None:
+            epoch = epoch._replace(bits=first.bits, start_s=first.header_time_s)
+        elif DIFFICULTY in change.kinds and epoch.start_s * NS_PER_S > change.cut_ns:
+            epoch = epoch._replace(bits=other_bits(epoch.bits, change.rises))
+        epochs.append(epoch)
     days: dict[int, list[int]] = defaultdict(list)
     for block in blocks:
         day = block.header_time_s // S_PER_DAY  # rounded down: the UTC day
@@ -83,10 +88,9 @@ def chain_files(chain: Chain, change: Change) -> dict[str, bytes]:
         ondisk.BLOCKS: ondisk.render_blocks(times),
         ondisk.EPOCHS: ondisk.render_epochs(epochs),
         ondisk.FEES: ondisk.render_fees(fees),
+        ondisk.PROVENANCE: b"",
     }
-    rest = {name: b"" for name in ondisk.FILES if name not in figures}
-    ordered = {name: figures.get(name, rest.get(name, b"")) for name in ondisk.FILES}
-    return {**ordered, ondisk.SUMS: ondisk.render_sums(ordered)}
+    return {**figures, ondisk.SUMS: ondisk.render_sums(figures)}
 
 
 def contract_file(root: Node, contract: Contract, change: Change) -> bytes:

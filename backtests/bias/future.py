@@ -1,7 +1,8 @@
 """Another future: every row that becomes known after a cut is changed, every row known by then stays as it is.
 
-A quote, a swap rate, a block and a step of the terms are known at their time, a bar at its close; of a bar that is open
-at the cut the open is known, and so is its volume, which limits what the market would have traded with us at the open.
+A quote, a swap rate, a block and a step of the terms are known at their time, a bar at its close; of a bar that opened
+before the cut the open is known, and so is its volume, which limits what the market would have traded with us then. A
+bar that opens at the cut itself is not: at one instant strategies decide before the next bar opens (bot.core.events).
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class _Prices:
     def bar(self, bar: Bar) -> Bar:
         draw = self.draw
         prices = sorted(self.other(bar.close_sat, self.percent + draw.randrange(-9, 10)) for _ in range(4))
-        if bar.time_ns <= self.change.cut_ns:
+        if bar.time_ns < self.change.cut_ns:
             high, low = max(prices[3], bar.open_sat), min(prices[0], bar.open_sat)
             return bar._replace(high_sat=high, low_sat=low, close_sat=prices[1])
         volume = draw.randrange(0, 5000)

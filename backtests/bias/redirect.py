@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-_CODE_SUFFIXES: Final = (".py", ".pyc", ".so", ".pth", ".pyi", ".toml", ".cfg", "METADATA", "entry_points.txt")
+_CODE_SUFFIXES: Final = (".py", ".pyc", ".so", ".pth", "METADATA", "entry_points.txt")
 _OWN_PLACES: Final = ("/proc/", "/dev/", "/sys/", "/etc/")
 
 
@@ -53,6 +53,8 @@ def lead(led: Mapping[str, str]) -> set[str]:
                 noted.add(path)
         elif event == "socket.connect":
             noted.add(f"a connection to {arguments[1]}")
+        elif event in ("subprocess.Popen", "os.system"):
+            noted.add(f"a command, {arguments[0]}")
 
     builtins.open = led_open
     io.open = led_open

@@ -52,7 +52,8 @@ def simulate_chain(chain: Chain, start_ns: int, end_ns: int, model: PathGrowth, 
     forecast ends before `end_ns`, ChainError where `chain` does not know the present epoch's blocks.
     """
     known = [block for block in chain.blocks if block.time_ns <= start_ns]
-    epochs = list(chain.epochs_known_at(start_ns))
+    past = chain.epochs_known_at(start_ns)
+    epochs = list(past)
     if not known or known[-1].height // BLOCKS_PER_EPOCH != epochs[-1].number:
         chain.blocks_between(start_ns - 1, start_ns)  # raises with the range that is known
         raise refused("chain", "it does not know the blocks of the present epoch", "choose a later start")
@@ -77,8 +78,10 @@ def simulate_chain(chain: Chain, start_ns: int, end_ns: int, model: PathGrowth, 
         sources=(Source(f"simulated chain, seed {seed}", hashlib.sha256(repr(path).encode()).hexdigest()),),
         to_ns=to_ns,
         fees_to_ns=to_ns,
-        epoch_known_ns=chain.epoch_known_ns[: len(chain.epochs_known_at(start_ns))]
-        + tuple(epoch.start_s * NS_PER_S for epoch in epochs[len(chain.epochs_known_at(start_ns)) :]),
+        epoch_known_ns=(
+            *chain.epoch_known_ns[: len(past)],
+            *(epoch.start_s * NS_PER_S for epoch in epochs[len(past) :]),
+        ),
     )
 
 

@@ -57,7 +57,7 @@ def past(result: RunResult, cut_ns: int) -> list[list[Any]]:
 @pytest.mark.parametrize("config", ["config.yaml", "examples/hourly-bars.yaml"])
 @given(
     hours=st.integers(1, 24 * DAYS - 1),
-    seconds=st.integers(0, 3599),
+    seconds=st.integers(1, 3599),  # on the full hour the next bar opens after the decision, in the cut's own instant
     seed=st.integers(0, 2**32),
     rises=st.booleans(),
 )

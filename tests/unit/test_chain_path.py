@@ -88,7 +88,7 @@ def test_drawn_growth_has_the_mean_the_spread_and_the_tails_of_the_forecast(chai
 
 def test_payouts_of_drawn_chains_have_the_models_mean(chain: Chain) -> None:
     """The distribution of chains and the closed-form law of the value are two routes to one number."""
-    made = [drawn(chain, seed) for seed in range(80)]
+    made = [drawn(chain, seed) for seed in range(50)]
     paid = [
         realised_sat(
             [(e.start_s, e.bits) for e in one.epochs], START_NS // NS_PER_S, END_NS // NS_PER_S, 10**12, 1.0, 0

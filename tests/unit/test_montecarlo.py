@@ -44,7 +44,7 @@ def pro_rata(tmp_path: Path) -> Path:
     pool = "basis: pro_rata\n  pool: {hash_power: 3500 TH/s, luck_seed: 7}"
     contract.write_text(CONTRACT.read_text().replace("basis: pps", pool))
     path = tmp_path / "run.yaml"
-    path.write_text(CONFIG.format(root=ROOT, contract=contract, kind="bars"))
+    path.write_text(CONFIG.format(root=ROOT, contract=contract, kind="quotes"))
     return path
 
 
@@ -110,7 +110,7 @@ def test_each_part_varies_alone(pro_rata: Path) -> None:
     for part in VARIED:
         chosen = experiment(run, pro_rata, part)
         one, two = (world_of(chosen, run, number) for number in (1, 2))
-        assert (one.history.bars != two.history.bars) is (part != "luck"), "prices follow difficulty"
+        assert (one.history.quotes != two.history.quotes) is (part != "luck"), "prices follow difficulty"
         assert (one.history.rates != two.history.rates) is (part == "market")
         assert (one.blocks != two.blocks) is (part == "difficulty")
         assert (one.contract != two.contract) is (part == "luck")
@@ -134,10 +134,15 @@ def test_liquidations_are_counted() -> None:
     assert row.liquidations > 0 and row.margin_calls > 0 and row.profit_sat < 0 < row.drawdown_sat
 
 
-def test_a_world_looks_like_the_configured_one(config: Path) -> None:
+@pytest.mark.parametrize("kind", ["quotes", "bars"])
+def test_a_world_looks_like_the_configured_one(config: Path, kind: str) -> None:
+    config.write_text(config.read_text().replace("-quotes.csv", f"-{kind}.csv"))
     run = load_run(config)
     world = world_of(experiment(run, config, "market", "difficulty"), run, 4)
     assert [quote.time_ns for quote in world.history.quotes] == [quote.time_ns for quote in run.history.quotes]
+    assert [bar[:2] for bar in world.history.bars] == [bar[:2] for bar in run.history.bars]
+    wide = [bar for bar in world.history.bars if bar.high_sat > max(bar.open_sat, bar.close_sat)]
+    assert len(wide) >= len(world.history.bars) / 2, "a bar has a high between its ends"
     assert [(r.time_ns, r.asset) for r in world.history.rates] == [(r.time_ns, r.asset) for r in run.history.rates]
     assert world.history.simulated and world.chain.epochs_known_at(run.settings.start_ns) == run.chain.epochs_known_at(
         run.settings.start_ns
