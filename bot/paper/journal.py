@@ -93,6 +93,7 @@ class Journal:
         self._unfolded = 0
         self._pending: list[Entry] = []
         self._risen: dict[str, int] = {}
+        self._owner = os.getpid()
         noted = _noted(path)
         fresh = not path.exists()
         if fresh:
@@ -107,20 +108,27 @@ class Journal:
             self.hash: bytes = row[1] or FIRST_HASH
             if not end_is_right:
                 _refuse_cut(self._connection, path, noted, self.sequence)
-            self._nonces: dict[str, int] = dict(self._connection.execute("SELECT key, nonce FROM nonces"))
+            self._nonces = self._stored_nonces()
+            self._sidecar = sidecar.Sidecar(head_path(path))
+            for _ in range(2):  # both places: later there might be no space for the second
+                self._sidecar.write(self.sequence, self.hash)
+            if fresh:  # a power cut must not take the names of the files and leave what they hold
+                self._sidecar.sync()
+                _sync_directory(path.parent)
+        except OSError as error:
+            self._connection.close()
+            raise _refused(
+                head_path(path), f"cannot be written: {error.strerror}", "free space, or see who may"
+            ) from error
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise _refused(path, f"cannot be read: {error}", _RESTORE) from error
         except BaseException:
             self._connection.close()
             raise
-        self._owner = os.getpid()
-        self._sidecar = sidecar.Sidecar(head_path(path))
-        for _ in range(2):  # both places: later there might be no space for the second
-            self._sidecar.write(self.sequence, self.hash)
-        if fresh:  # a power cut must not take the names of the files and leave what they hold
-            self._sidecar.sync()
-            _sync_directory(path.parent)
+
+    def _stored_nonces(self) -> dict[str, int]:
+        return dict(self._connection.execute("SELECT key, nonce FROM nonces"))
 
     # Writing ------------------------------------------------------------------------------------------------
 
@@ -165,6 +173,7 @@ class Journal:
             except JournalFullError:
                 del self._pending[start:]
                 self.sequence, self.hash, self._risen = before
+                self._nonces = {**self._stored_nonces(), **self._risen}
                 raise
 
     def commit(self) -> None:
@@ -372,6 +381,6 @@ def _refuse_cut(connection: sqlite3.Connection, path: Path, noted: sidecar.Ackno
         what = f"ends at entry {sequence}, but {noted.sequence} were acknowledged"
         raise _refused(path, what, "its tail was cut off, or it is an old copy: restore file and log together")
     if noted.sequence:
-        (digest,) = connection.execute("SELECT hash FROM entries WHERE sequence = ?", (noted.sequence,)).fetchone()
-        if digest != noted.hash:
+        row = connection.execute("SELECT hash FROM entries WHERE sequence = ?", (noted.sequence,)).fetchone()
+        if row is None or row[0] != noted.hash:
             raise _refused(path, f"entry {noted.sequence} is not the one that was acknowledged", _RESTORE)
