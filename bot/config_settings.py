@@ -172,6 +172,11 @@ class RiskSettings:
         doc="Fall of marked equity from its peak at which a strategy is closed out and stopped; 100 %: never.",
     )
 
+    on_failure: str = setting(
+        Choice("halt", "flatten"),
+        default="halt",
+        doc="What becomes of a strategy that fails in the daemon: halt holds its position, flatten closes it.",
+    )
     max_answer_ns: int = setting(
         Duration(),
         key="max_answer_time",

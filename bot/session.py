@@ -28,9 +28,7 @@ from strategies.view import NEVER, Target, View, Wake, target_fault
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
 AWAKE: Final = Target(0)
-"""Stands for an answer that is not known: without a wake, the strategy is asked."""
-FLAT_TARGET: Final = Target(0)
-"""What a strategy that is stopped is taken to want; the trader knows whether to hold or to close."""
+"""Stands for an answer that is not known: without a wake, the strategy is asked. Or that of one that is stopped."""
 SLEEPLESS: Final = Wake(inf, -inf, 0)
 """What a target without a wake comes to."""
 
@@ -59,9 +57,7 @@ class Strategy:
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """What a session needs besides the strategy; `observe` records fair values for plots, `debug` checks all events.
-
-    `keep_moves` and `keep_marks` False drop records that only results need, so that a daemon's memory does not grow.
-    """
+    `keep_moves` and `keep_marks` False drop what only results need, so that a daemon's memory does not grow."""
 
     contract: Contract
     rules: MarketRules
@@ -120,8 +116,7 @@ class Session:
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self._last_market_ns = 0
         self._checked_moves = 0
-        self.asked = 0  # how often the strategy was asked, and whether it is being asked: a watchdog looks at both
-        self.is_asking = False
+        self.asked, self.is_asking = 0, False  # how often the strategy was asked; a watchdog looks at both
         if settings.debug:
             self.check()
 
@@ -201,20 +196,15 @@ class Session:
 
     def act(self) -> None:
         """Ask the strategy, unless it sleeps or is stopped, and take the next step to its target."""
-        view, last = self.view, self._last
-        if last is not None and not self.settings.debug and last.is_asleep(view, self._situation()):
-            target = last.target
-        else:
-            target = self._ask()
+        view, last, debug = self.view, self._last, self.settings.debug
+        sleeps = last is not None and not debug and last.is_asleep(view, self._situation())
+        target = last.target if last is not None and sleeps else self._ask()
         if self.settings.observe:
             self._observe()
         self.trader.follow(view, target)
 
     def turn(self, mode: str, reason: str) -> None:
-        """Change what the strategy may do, by order of an operator or of who watches it; one of bot.trader.MODES.
-
-        Active again, its drawdown is measured from what it is worth now.
-        """
+        """Change what the strategy may do to one of bot.trader.MODES; active again, its drawdown starts from now."""
         self.trader.turn(mode, reason)
         if mode == ACTIVE:
             self._peak_sat = max(self.view.equity_sat, 1)
@@ -222,7 +212,7 @@ class Session:
     def obey(self) -> None:
         """Carry out at once what a turn to `halted` or `flat` asks for, without waiting for the next market event."""
         if self.trader.is_stopped and not self.state.expired:
-            self.trader.follow(self.view, FLAT_TARGET)
+            self.trader.follow(self.view, AWAKE)
 
     def reload(self, params: Any, limits: RiskLimits) -> None:
         """Go on with other parameters and limits; a strategy that sleeps is woken by the next market event."""
@@ -339,7 +329,7 @@ class Session:
         view, strategy = self.view, self.strategy
         if self.trader.is_stopped:
             self._last = None
-            return FLAT_TARGET
+            return AWAKE
         self.asked += 1
         self.is_asking = True
         try:

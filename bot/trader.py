@@ -104,7 +104,7 @@ class Trader:
         self.mode = ACTIVE
         self.reason = ""
         self.last_cid = 0
-        self.placed_ns: deque[int] = deque()  # when the orders of the last hour went out
+        self.placed_ns: deque[int] = deque()  # when the orders of the last hour were accepted
         self._idle_at = -1
         self._idle_target: Target | None = None
         self._last_code = ""
@@ -206,11 +206,11 @@ class Trader:
             now, limit_sat = self.state.time_ns, target.limit_price_sat
             user, cid, active_ns = self.account.name, self.last_cid + 1, now + self.limits.latency_ns
             order = PlaceOrder(now, user, cid, wallet, size, limit_sat, reduce_only=reduces, active_ns=active_ns)
-            self.note(order)
-            self._send(order)
+            if self._send(order):
+                self.note(order)
 
     def note(self, order: PlaceOrder) -> None:
-        """Count an order that goes out, or went out before a restart."""
+        """Count an order that was accepted, now or before a restart."""
         self.last_cid = order.cid
         if self.limits.max_orders_hour != NEVER:
             self.placed_ns.append(order.time_ns)

@@ -46,7 +46,7 @@ class Running:
             if self.journal.sequence == 0:
                 self.journal.append(HEAD, ALL_VENUES, facts["start_ns"], head_text(facts))
                 self.journal.commit()
-            self.daemon = Daemon(self.journal)
+            self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
             self.asking = Asking(journal)
@@ -150,6 +150,7 @@ class Running:
             self._log("not_reloaded", text=str(error))
             return
         self.daemon.reload(facts["config"], limits_of(run))
+        self.daemon.on_failure = run.settings.config.risk.on_failure
         self._log("reloaded", text="parameters and limits are those of the configuration now")
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:

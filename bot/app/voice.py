@@ -27,8 +27,14 @@ class Voice:
         self._speak(lambda: self._logger.info(event, time=iso_utc(time_ns), **fields))
 
     def report(self, name: str, fills: Sequence[Fill], notices: Sequence[Notice]) -> None:
-        """Log what happened to a strategy."""
-        self._speak(lambda: log_run(self._logger.bind(strategy=name), fills, notices))
+        """Log what happened to a strategy: every field for programs, a sentence for people."""
+        if not self._is_terminal:
+            self._speak(lambda: log_run(self._logger.bind(strategy=name), fills, notices))
+            return
+        lines = [(fill.time_ns, _sentence(fill)) for fill in fills if fill.user == name]
+        lines += [(notice.time_ns, f"{notice.kind}: {notice.text}") for notice in notices]
+        for time_ns, text in sorted(lines, key=lambda line: line[0]):
+            self.say(f"{name}: {text}", time_ns)
 
     def show(self, status: dict[str, Any], last: bool = False) -> None:
         """Show the status line, if anybody looks."""
@@ -53,3 +59,9 @@ class Voice:
         rows = ((one["name"], one["position_lots"], one["equity_sat"]) for one in status["strategies"])
         parts += [f"{name} {lots:+d} {btc_text(equity_sat)[:-6]}" for name, lots, equity_sat in rows]
         return "  ".join(parts)[: shutil.get_terminal_size().columns - 1]
+
+
+def _sentence(fill: Fill) -> str:
+    done = "bought" if fill.size_lots > 0 else "sold"
+    price, fee = btc_text(fill.price_sat), btc_text(fill.fee_sat)
+    return f"{done} {abs(fill.size_lots)} lots at {price} BTC, fee {fee} BTC"

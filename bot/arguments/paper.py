@@ -29,7 +29,11 @@ def add(commands: Any) -> None:
     config(run, optional=True)
     _journal(run, "where everything is kept; default: runs/<contract>.journal")
     run.add_argument(
-        "--speed", type=speed, default=1, help="seconds of history that pass in one, or max; default: 1", metavar="N"
+        "--speed",
+        type=speed,
+        default=3600,
+        metavar="N",
+        help="seconds of history that pass in one, or max; default: 3600",
     )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),
@@ -53,8 +57,8 @@ def add(commands: Any) -> None:
 def _journals(commands: Any) -> None:
     actions = group(commands, "journal", "look at the journal of a paper run, check it, replay it")
     show = command(actions, "show", "list entries", "fairhash journal show --last 20")
-    show.add_argument("--first", type=whole, default=0, help="first entry; default: see --last")
-    show.add_argument("--last", type=whole, default=20, help="how many entries from the end; default: 20")
+    show.add_argument("--first", type=whole, default=0, help="the first one; default: so that the last ones are shown")
+    show.add_argument("--last", type=whole, default=20, help="how many; default: 20")
     _journal(show)
     verify = command(actions, "verify", "check every entry against the hash chain", "fairhash journal verify")
     _journal(verify)

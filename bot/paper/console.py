@@ -42,12 +42,15 @@ async def serve(journal: Path, answer: Answer) -> asyncio.Server:
     """Return a server that gives `answer`'s reply to each request; a FairhashError is told, not raised."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.TimeoutError, asyncio.LimitOverrunError, ValueError):
+        try:
             line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
-            request = json.loads(line)
-            writer.write(json.dumps(_reply(request, answer)).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+        except (TimeoutError, OSError, ValueError):  # gone, silent, or endless: nobody to answer
+            writer.close()
+            return
+        try:
+            writer.write(json.dumps(_reply(line, answer)).encode() + b"\n")
+        finally:
+            writer.close()  # sends what was written first
 
     path = socket_path(journal)
     path.unlink(missing_ok=True)  # left by a process that was killed: the journal's lock says that it is gone
@@ -59,9 +62,13 @@ async def serve(journal: Path, answer: Answer) -> asyncio.Server:
         os.umask(before)
 
 
-def _reply(request: object, answer: Answer) -> dict[str, Any]:
+def _reply(line: bytes, answer: Answer) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        request = None
     if not isinstance(request, dict):
-        return {"error": "a request is a JSON object"}
+        return {"error": "a request is a JSON object in one line"}
     try:
         return answer(request)
     except FairhashError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,15 +50,26 @@ _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_
 _INSERT: Final = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _FOREVER: Final = 1 << 62
 
-_forked = False
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to without being held."""
 
 
-def _forget_owner() -> None:
-    global _forked
-    _forked = True  # a child shares file offsets and locks with its parent, and would destroy both
+_open: weakref.WeakSet[_Connection] = weakref.WeakSet()
 
 
-os.register_at_fork(after_in_child=_forget_owner)
+def _disown() -> None:
+    """Keep a forked child from ever closing its parent's connections: that would fold and delete the parent's log.
+
+    Nobody may hold them in the child either, but closing is what Python does by itself when the child ends.
+    """
+    import ctypes
+
+    for connection in list(_open):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+os.register_at_fork(after_in_child=_disown)
 
 
 def head_path(path: Path) -> Path:
@@ -67,9 +79,6 @@ def head_path(path: Path) -> Path:
 
 class Journal:
     """An open journal. Raises JournalError if the file is refused; see the module for what that guards against."""
-
-    __slots__ = ("_connection", "_depth", "_nonces", "_pending", "_risen", "_sidecar", "_unfolded", "broken", "hash",
-                 "path", "sequence")  # fmt: skip
 
     def __init__(self, path: Path, *, synchronous: str = "FULL", end_is_right: bool = False) -> None:
         """Open the journal at `path`, or begin one.
@@ -84,6 +93,7 @@ class Journal:
         self._unfolded = 0
         self._pending: list[Entry] = []
         self._risen: dict[str, int] = {}
+        self._owner = os.getpid()
         noted = _noted(path)
         fresh = not path.exists()
         if fresh:
@@ -98,18 +108,27 @@ class Journal:
             self.hash: bytes = row[1] or FIRST_HASH
             if not end_is_right:
                 _refuse_cut(self._connection, path, noted, self.sequence)
-            self._nonces: dict[str, int] = dict(self._connection.execute("SELECT key, nonce FROM nonces"))
+            self._nonces = self._stored_nonces()
+            self._sidecar = sidecar.Sidecar(head_path(path))
+            for _ in range(2):  # both places: later there might be no space for the second
+                self._sidecar.write(self.sequence, self.hash)
+            if fresh:  # a power cut must not take the names of the files and leave what they hold
+                self._sidecar.sync()
+                _sync_directory(path.parent)
+        except OSError as error:
+            self._connection.close()
+            raise _refused(
+                head_path(path), f"cannot be written: {error.strerror}", "free space, or see who may"
+            ) from error
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise _refused(path, f"cannot be read: {error}", _RESTORE) from error
         except BaseException:
             self._connection.close()
             raise
-        self._sidecar = sidecar.Sidecar(head_path(path))
-        self._sidecar.write(self.sequence, self.hash)
-        if fresh:  # a power cut must not take the names of the files and leave what they hold
-            self._sidecar.sync()
-            _sync_directory(path.parent)
+
+    def _stored_nonces(self) -> dict[str, int]:
+        return dict(self._connection.execute("SELECT key, nonce FROM nonces"))
 
     # Writing ------------------------------------------------------------------------------------------------
 
@@ -154,6 +173,7 @@ class Journal:
             except JournalFullError:
                 del self._pending[start:]
                 self.sequence, self.hash, self._risen = before
+                self._nonces = {**self._stored_nonces(), **self._risen}
                 raise
 
     def commit(self) -> None:
@@ -162,7 +182,7 @@ class Journal:
         Raises JournalFullError when there is no space (what was added still waits), JournalBrokenError when the disk
         fails: then nobody may go on, since what a failed sync has written is not known and a second one may lie.
         """
-        if _forked:
+        if self._owner != os.getpid():
             raise JournalBrokenError([Problem(str(self.path), "is owned by the process that this one was forked from")])
         if self.broken:
             raise JournalBrokenError([Problem(str(self.path), self.broken, _START_ANEW)])
@@ -179,7 +199,7 @@ class Journal:
         self._unfolded += len(self._pending)
         self._pending.clear()
         self._risen.clear()
-        self._sidecar.write(self.sequence, self.hash)
+        self._note()
         if self._unfolded >= CHECKPOINT_ENTRIES:
             self._fold()
 
@@ -187,14 +207,22 @@ class Journal:
         """Fold the write-ahead log into the file; SQLite's own way of doing so would hide a failed sync."""
         try:
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
-            self._sidecar.sync()
-            self._unfolded = 0
         except sqlite3.Error as error:
             failure = self._failed(error)
-            if not isinstance(failure, JournalFullError):  # the log may grow on until there is space
+            if not isinstance(failure, JournalFullError):
                 raise failure from error
+            return  # the log may grow on until there is space
+        self._note(synced=True)
+        self._unfolded = 0
+
+    def _note(self, synced: bool = False) -> None:
+        """Note beside the file how far it is acknowledged."""
+        try:
+            self._sidecar.write(self.sequence, self.hash)
+            if synced:
+                self._sidecar.sync()
         except OSError as error:
-            self.broken = f"cannot be synced: {error.strerror}"
+            self.broken = f"its end cannot be noted: {error.strerror}"
             raise JournalBrokenError([Problem(str(self.path), self.broken, _START_ANEW)]) from error
 
     def _failed(self, error: sqlite3.Error) -> JournalError:
@@ -212,9 +240,11 @@ class Journal:
         return JournalBrokenError([Problem(str(self.path), self.broken, _START_ANEW)])
 
     def close(self) -> None:
-        """Commit what waits, fold the log into the file and let go of it."""
+        """Commit what waits, fold the log into the file and let go of it; in a forked child, do nothing."""
+        if self._owner != os.getpid():
+            return
         try:
-            if not self.broken and not _forked:
+            if not self.broken:
                 self.commit()
                 self._fold()
         finally:
@@ -296,13 +326,14 @@ def _noted(path: Path) -> sidecar.Acknowledged | None:
         raise _refused(head_path(path), f"cannot be read: {error}", _RESTORE) from error
 
 
-def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+def _connect(path: Path, synchronous: str) -> _Connection:
     """Open the file as its only owner; a second one leaves here."""
     try:
-        connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=True)
+        connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, factory=_Connection)
     except sqlite3.Error as error:
         raise _refused(path, f"cannot be opened: {error}", "choose another place with --journal") from error
     try:
+        _open.add(connection)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # before the log: it then needs no shared memory
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -350,6 +381,6 @@ def _refuse_cut(connection: sqlite3.Connection, path: Path, noted: sidecar.Ackno
         what = f"ends at entry {sequence}, but {noted.sequence} were acknowledged"
         raise _refused(path, what, "its tail was cut off, or it is an old copy: restore file and log together")
     if noted.sequence:
-        (digest,) = connection.execute("SELECT hash FROM entries WHERE sequence = ?", (noted.sequence,)).fetchone()
-        if digest != noted.hash:
+        row = connection.execute("SELECT hash FROM entries WHERE sequence = ?", (noted.sequence,)).fetchone()
+        if row is None or row[0] != noted.hash:
             raise _refused(path, f"entry {noted.sequence} is not the one that was acknowledged", _RESTORE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -56,12 +57,19 @@ class House:
             f"strategies: [{', '.join(entries)}]\n"
         )
 
-    def start(self, speed: str) -> subprocess.Popen[str]:
+    def start(self, speed: str, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "bot", "paper", str(self.config), "--speed", speed, "--json"]
         command += ["--journal", str(self.journal)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        limits = (most_bytes, resource.RLIM_INFINITY)
         process = subprocess.Popen(
-            command, cwd=self.directory, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=self.directory,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
         )
         self.started.append(process)
         return process
@@ -155,6 +163,16 @@ def test_it_ends_in_order_reloads_or_says_why_not_and_keeps_its_halts(house: Hou
     actions = [json.loads(entry["text"])[1] for entry in entries if entry["kind"] == "Control"]
     assert actions == ["halt", "params", "resume", "reduce"]
     assert house.call("parity")["controls"] == 4
+
+
+def test_without_space_it_ends_in_one_line_and_goes_on_when_there_is_some(house: House) -> None:
+    """Faults 9 and 10 for the daemon: a limit on the size of its files."""
+    process = house.start("max", most_bytes=120_000)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 9 and "no space to write to" in out
+    assert house.call("status")["events"] % 256 == 0, "whole batches"
+    house.finish()
+    assert house.call("parity")["equal"]
 
 
 def test_a_strategy_that_hangs_is_halted_alone(house: House) -> None:

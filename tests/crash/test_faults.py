@@ -58,6 +58,8 @@ def test_without_space_a_command_is_refused_and_everything_stands(disk: Disk, tm
             with pytest.raises(JournalFullError), service.group():
                 assert deposit(service, 8) == 0 and service.rise("key", 10**6)
             assert snapshot(service.exchange.state) == before
+            assert service.rise("key", 10**6 - 1), "a nonce of a group that failed was not used"
+            service.journal._risen.clear()
         disk.fault = lambda op: 0
     assert refused == 2  # the page of a commit in the log, and its frame
     assert deposit(service, 9) == 0
@@ -65,7 +67,6 @@ def test_without_space_a_command_is_refused_and_everything_stands(disk: Disk, tm
     service.close()
     again = open_in(tmp_path)
     assert snapshot(again.exchange.state) == after
-    assert again.rise("key", 10**6), "a nonce of a group that failed was not used"
     again.close()
 
 
@@ -240,3 +241,56 @@ def test_the_tables_take_nothing_that_is_not_an_entry(whole: Path, statement: st
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(statement)
     connection.close()
+
+
+FORKER = """
+import os, signal, sys
+from pathlib import Path
+from tests.crash.scenario import open_in, run
+service = open_in(Path(sys.argv[1]))
+run(service, 10, lambda sequence: None)
+child = os.fork()
+if child == 0:
+    service.close()
+    del service
+    sys.exit(0)
+os.waitpid(child, 0)
+run(service, 20, lambda sequence: None)
+os.write(1, b"%d" % service.journal.sequence)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_forked_child_that_ends_takes_nothing_with_it(tmp_path: Path) -> None:
+    """Fault 20: Python closes what it has when a process ends; closed in a child, a connection deletes the log."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", FORKER, str(tmp_path)], cwd=root, capture_output=True, text=True)
+    service = open_in(tmp_path)
+    assert service.journal.sequence == int(done.stdout) > 20, done.stderr
+    service.close()
+
+
+def test_nobody_can_hold_up_or_break_the_console(tmp_path: Path) -> None:
+    import asyncio
+    import json
+
+    from bot.paper import console
+
+    async def talk() -> list[bytes]:
+        server = await console.serve(tmp_path / "a.journal", lambda request: {"you": request["said"]})
+        path = str(console.socket_path(tmp_path / "a.journal"))
+        answers = []
+        for request in (b'{"said": 1}\n', b"\n", b"[1]\n", b"\xff\n", b"[" * 50_000 + b"\n", b"x" * 70_000 + b"\n"):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(request)
+            answers.append(await reader.read())
+            writer.close()
+        server.close()
+        return answers
+
+    (tmp_path / "a.journal").touch()
+    first, *others = asyncio.run(talk())
+    assert json.loads(first) == {"you": 1}
+    assert [json.loads(answer)["error"] for answer in others[:-1]] == ["a request is a JSON object in one line"] * 4
+    assert others[-1] == b""
+    assert (console.socket_path(tmp_path / "a.journal").stat().st_mode & 0o777) == 0o600
