@@ -87,11 +87,12 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     scan.__module__, scan.__qualname__ = kernel.__name__, kernel.scan.__qualname__
     with machine_code.kept_in(machine_code.home() / name) as keeps:
         compiled = njit(cache=keeps)(scan)
+    signature = tuple(typeof(argument) for argument in sample())
     try:
-        compiled.compile(tuple(typeof(argument) for argument in sample()))
+        compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         raise refused(error, reached) from error
-    return compiled  # type: ignore[no-any-return]
+    return compiled.overloads[signature].entry_point  # type: ignore[no-any-return]  # no types to look at: all known
 
 
 def _names(code: CodeType) -> Iterator[str]:
