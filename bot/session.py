@@ -170,7 +170,7 @@ class Session:
         if equity > self._peak_sat:
             self._peak_sat = equity
         elif equity < self._floor_sat() and not self.trader.halted:
-            self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self._peak_sat} sat")
+            self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self.peak_sat()} sat")
         last = self._last
         if last is not None and not self.settings.debug and last.is_asleep(view, self._situation()):
             target = last.target
@@ -179,6 +179,10 @@ class Session:
         if self.settings.observe:
             self._observe()
         self.trader.follow(view, target)
+
+    def peak_sat(self) -> int:
+        """Return the highest equity so far, in satoshi."""
+        return self._peak_sat
 
     def mark(self) -> int:
         """Record the account's worth at the mark, for those who decide themselves, and return it in satoshi."""

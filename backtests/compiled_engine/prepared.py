@@ -8,12 +8,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine.journey import Columns
+from backtests.compiled_engine.journey import REAL_COLUMNS, STRETCH, Columns
 from backtests.compiled_engine.strategy import worths_of
 from backtests.compiled_engine.wide import MOST_DENOMINATOR
 from backtests.plan import Plan, World
@@ -52,7 +53,7 @@ class Passages:
     offers: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """One history on one chain under one contract, ready for any number of runs; nothing in it is changed by a run."""
 
@@ -65,10 +66,28 @@ class Prepared:
     """No price of the history is above it."""
     _worths: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def known_ns(self) -> list[int]:
+        """When each event was known, as plain numbers."""
+        return self.columns.known_ns.tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def mark_sat(self) -> list[int]:
+        """The mark at each event, as plain numbers."""
+        return self.columns.mark_sat.tolist()  # type: ignore[no-any-return]
+
     @property
     def count(self) -> int:
         """How many market events the run has."""
         return len(self.events)
+
+    @staticmethod
+    def addresses(columns: Columns) -> Any:
+        """Return where the columns lie, as COLUMNS of structs.py; valid while the columns are."""
+        wanted = {name: np.dtype(float if name in REAL_COLUMNS else np.int64) for name in Columns._fields}
+        for name, column in columns._asdict().items():
+            assert column.dtype == wanted[name] and column.flags.c_contiguous, f"{name} is {column.dtype}"
+        return np.array([column.ctypes.data for column in columns], np.int64)
 
     def with_worths(self, names: tuple[str, ...]) -> Columns:
         """Return the columns with the worths of these names, computed when first asked for."""
@@ -120,9 +139,10 @@ def prepare(plan: Plan) -> Prepared:
         rate_asset=np.array([r.asset for r in rates], np.int64),
         rate_ppb_day=np.array([r.rate_ppb_day for r in rates], np.int64),
         rate_available=np.array([min(r.available, MOST) for r in rates], np.int64),
-        fair_long_sat=np.empty(0),
-        fair_short_sat=np.empty(0),
-        fair_lender_sat=np.empty(0),
+        fair_long_sat=fair,
+        fair_short_sat=fair,
+        fair_lender_sat=fair,
+        **_stretches(market, fair),
     )
     for column in columns:
         column.flags.writeable = False
@@ -156,6 +176,27 @@ def _market(events: Sequence[Any], is_bars: bool) -> dict[str, Any]:
     names = "open_ns open_sat known_ns mark_sat bid_sat bid_size_lots ask_sat ask_size_lots"
     columns = (opens_ns, open_sat, known_ns, mark_sat, bid_sat, bid_size, ask_sat, ask_size)
     return dict(zip(names.split(), columns, strict=True))
+
+
+def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
+    """Return the columns of whole stretches of events; what is left over at the end has no entry."""
+    opens_ns, known_ns, open_sat, mark_sat = (market[n] for n in ("open_ns", "known_ns", "open_sat", "mark_sat"))
+    edge = np.full(len(fair), np.inf)
+    np.divide(mark_sat, fair, out=edge, where=fair > 0.0)
+    edge = edge - 1.0
+    gap_ns = opens_ns - np.concatenate(([-MOST], known_ns[:-1]))[: len(opens_ns)]
+
+    def whole(column: Any) -> Any:
+        return column[: len(column) // STRETCH * STRETCH].reshape(-1, STRETCH)
+
+    return {
+        "stretch_low_edge": whole(edge).min(1),
+        "stretch_high_edge": whole(edge).max(1),
+        "stretch_low_sat": whole(np.minimum(open_sat, mark_sat)).min(1),
+        "stretch_high_sat": whole(np.maximum(open_sat, mark_sat)).max(1),
+        "stretch_shortest_gap_ns": whole(gap_ns).min(1),
+        "stretch_longest_gap_ns": whole(gap_ns).max(1),
+    }
 
 
 def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:

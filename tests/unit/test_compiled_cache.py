@@ -55,8 +55,8 @@ def result_of(process: subprocess.Popen[str]) -> str:
 
 
 def code(cache: Path) -> dict[Path, int]:
-    """Return the files of machine code and when they were written."""
-    return {path: path.stat().st_mtime_ns for path in cache.rglob("*.nbc")}
+    """Return the files of a strategy's machine code and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in cache.rglob("*scan*.nbc")}
 
 
 def files(directory: Path) -> set[Path]:

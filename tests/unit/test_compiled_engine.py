@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numba import njit
 
 from backtests import compiled_engine, reference
-from backtests.compiled_engine import kernel, leap
-from backtests.compiled_engine.journey import Accruing, Terms
+from backtests.compiled_engine import leap, structs
+from backtests.compiled_engine.journey import Accruing
+from backtests.compiled_engine.shapes import new
 from backtests.compiled_engine.wide import MOST_QUOTIENT, wrapped
 from backtests.parity import compare
 from backtests.plan import Plan
@@ -83,11 +84,11 @@ def answers_nothing(view: View, params: Params) -> Any:
 @pytest.mark.parametrize(
     ("decide", "line", "reason"),
     [
-        (asks_for_a_wallet, helped.__code__.co_firstlineno + 1, "Unknown attribute 'wallet' of View"),
+        (asks_for_a_wallet, helped.__code__.co_firstlineno + 1, "Unknown attribute 'wallet' of type View"),
         (draws, draws.__code__.co_firstlineno + 1, "Unknown attribute 'Random'"),
         (wants_a_fraction, wants_a_fraction.__code__.co_firstlineno + 1, "position_lots is float64, not a whole"),
         (replaces, replaces.__code__.co_firstlineno + 1, "Unknown attribute '_replace'"),
-        (reads_a_name, reads_a_name.__code__.co_firstlineno + 1, "Unknown attribute 'name' of Params"),
+        (reads_a_name, reads_a_name.__code__.co_firstlineno + 1, "Unknown attribute 'name' of type Params"),
         (formats, formats.__code__.co_firstlineno + 1, "format spec"),
         (answers_nothing, answers_nothing.__code__.co_firstlineno, ""),
     ],
@@ -178,10 +179,32 @@ def test_a_brief_has_the_marks_and_fills_of_a_run_and_nothing_to_mistake_it_for_
         prepared = compiled_engine.prepare(plan)
         full, brief = compiled_engine.run(plan, prepared), compiled_engine.run_brief(plan, prepared)
         rows = zip(brief.time_ns, brief.price_sat, brief.position_lots, brief.equity_sat, strict=True)
-        assert [tuple(map(int, row)) for row in rows] == full.marks
+        assert [tuple(map(int, row)) for row in rows] == full.marks[:-1]
+        assert brief.last == full.marks[-1]
         assert (brief.fills, brief.notices) == (full.fills, full.notices)
         assert not isinstance(brief, RunResult)
         assert "postings" not in {field.name for field in fields(brief)}
+
+
+def test_postings_that_were_not_kept_cannot_be_mistaken_for_none() -> None:
+    plan = plan_of(holds)
+    quiet = replace(plan, settings=replace(plan.settings, keep_moves=False))
+    for engine in (reference, compiled_engine):
+        result = engine.run(quiet)
+        for look in (list, len, bool, lambda postings: postings == [], lambda postings: postings[0]):
+            with pytest.raises(UnsupportedError, match="without postings"):
+                look(result.postings)
+        assert result.marks == reference.run(plan).marks
+
+
+def test_plans_on_one_history_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    prepare = compiled_engine.prepare
+    monkeypatch.setattr(compiled_engine, "prepare", lambda plan: made.append(1) or prepare(plan))
+    first, second = plan_of(holds, 3), plan_of(holds, 4)
+    for plan in (first, second, first, second, first):
+        compare([reference.run(plan), compiled_engine.run(plan)])
+    assert len(made) == 2
 
 
 def test_one_preparation_serves_many_plans_and_no_other_history() -> None:
@@ -201,8 +224,10 @@ def test_one_preparation_serves_many_plans_and_no_other_history() -> None:
 
 
 @njit
-def due_sat(terms: Any, denominator: int, accruing: Any, mark_sat: int, time_s: int) -> int:
-    return kernel._interest(terms, denominator, accruing).due_sat(mark_sat, time_s)  # type: ignore[no-any-return]
+def due_sat(per_contract: int, denominator: int, accruing: Any, mark_sat: int, time_s: int) -> int:
+    interest = new(structs.INTEREST)
+    structs.set_interest(interest, per_contract, denominator, accruing)
+    return interest.due_sat(mark_sat, time_s)  # type: ignore[no-any-return]
 
 
 numbers = st.integers(0, 2**62)
@@ -233,5 +258,5 @@ def test_interest_in_64_bits_is_the_cores(
     accruing = Accruing(
         interest.from_s, fixed, wrapped(paid), float(paid), marked, wrapped(marked_paid), float(marked_paid)
     )
-    terms = Terms(*(per_contract if name == "lots_per_contract" else 0 for name in Terms._fields))
-    assert due_sat(terms, interest.denominator, accruing, mark_sat, interest.from_s + seconds) == expected
+    time_s = interest.from_s + seconds
+    assert due_sat(per_contract, interest.denominator, accruing, mark_sat, time_s) == expected
