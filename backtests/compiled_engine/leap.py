@@ -155,7 +155,9 @@ class LeapingSession(Session):
             return None
         state, limits = self.state, self.settings.limits
         worth = standing(state, self._account)
-        stop_ns = min(feed.rate_ns, state.due_ns) if any(self._account.offered) else state.due_ns
+        stop_ns = self.exchange.next_due_ns()
+        if any(self._account.offered):
+            stop_ns = min(feed.rate_ns, stop_ns)
         if not _fits(worth, state.time_ns, stop_ns, prepared):
             return None
         (btc_sat, btc_ppb_day), (contract_lots, contract_ppb_day) = map(_market_offer, state.offers)
