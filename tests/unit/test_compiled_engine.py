@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,9 @@ from numba import njit
 
 from backtests import compiled_engine, reference
 from backtests.compiled_engine import leap, structs
-from backtests.compiled_engine.journey import Accruing
+from backtests.compiled_engine.journey import STRETCH, Accruing
+from backtests.compiled_engine.rows import Rows
+from backtests.compiled_engine.running import Course
 from backtests.compiled_engine.shapes import new
 from backtests.compiled_engine.wide import MOST_QUOTIENT, wrapped
 from backtests.parity import compare
@@ -27,7 +30,7 @@ from bot.errors import StrategyError, UnsupportedError
 from bot.run import fastest
 from bot.session import Strategy
 from strategies.view import Target, View, Wake
-from tests.parity.histories import random_plan
+from tests.parity.histories import random_plan, squeezed_plan
 
 LEVEL = 3
 
@@ -260,3 +263,32 @@ def test_interest_in_64_bits_is_the_cores(
     )
     time_s = interest.from_s + seconds
     assert due_sat(per_contract, interest.denominator, accruing, mark_sat, time_s) == expected
+
+
+def test_a_history_may_be_a_table() -> None:
+    for seed in range(6):
+        plan = random_plan(seed, ("bars", "quotes")[seed % 2], "whimsical", debug=False)
+        rows = plan.history.bars or plan.history.quotes
+        table = Rows(type(rows[0]), np.array(rows, np.int64).T)
+        assert list(table) == rows
+        assert list(table[1:3]) == rows[1:3]
+        history: Any = replace(plan.history, **{plan.history.kind: table})
+        compare([reference.run(plan), compiled_engine.run(replace(plan, history=history))])
+
+
+def test_a_sleeper_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core itself takes in a handful of 400 bars, and the marks of all are exact."""
+    calls = []
+    plan = squeezed_plan(3)
+    strategy = Strategy("none", holds_nothing, Params())
+    plan = replace(plan, strategy=strategy)
+    columns = compiled_engine.prepare(plan).columns
+    assert len(columns.stretch_low_edge) == len(plan.history.bars) // STRETCH
+    take = Course._take
+    monkeypatch.setattr(Course, "_take", lambda *args: (calls.append(1), take(*args)))
+    compare([reference.run(plan), compiled_engine.run(plan)])
+    assert 0 < len(calls) < 20
+
+
+def holds_nothing(view: View, params: Params) -> Target:
+    return Target(0, wake=Wake(-1.0, 9.0))
