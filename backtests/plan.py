@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from backtests.result import Observation, RunResult
+from backtests.result import NotKept, Observation, RunResult
 from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
 from bot.history.series import History
 from bot.model.fair_value import FairValue
@@ -63,7 +63,7 @@ def result_of(session: Session, plan: Plan, engine: str) -> RunResult:
         end_ns=plan.end_ns,
         start_equity_sat=plan.settings.deposit_sat,
         fills=state.fills,
-        postings=state.ledger.postings(),
+        postings=state.ledger.postings() if state.ledger.keep_moves else NotKept(),
         marks=session.marks,
         notices=state.notices,
         observations=[Observation(*values) for values in session.observations],

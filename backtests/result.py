@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.core.contract import Contract
 from bot.core.events import Fill, Mark, Notice, Posting
 from bot.core.order import PlaceOrder
+from bot.errors import UnsupportedError
+
+
+class NotKept(list[Any]):
+    """Stands for a list that a run was told not to keep: who looks into it is told so and does not find it empty."""
+
+    def _refuse(self, *_: object) -> Any:
+        raise UnsupportedError("this run was made without postings (keep_moves is off): make it again with them")
+
+    __iter__ = __len__ = __getitem__ = __contains__ = __eq__ = __ne__ = __reversed__ = __bool__ = _refuse
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return "<not kept>"
 
 
 class Observation(NamedTuple):
@@ -29,6 +43,7 @@ class RunResult:
     `marks` hold one entry per market event (quote or bar close) plus one at expiry or at the end of the run,
     in time order. `user` is the strategy's owner name in `fills` and in the accounts of `postings`.
     `start_equity_sat` is the deposit. `final_balances` maps account names (`owner/purse/asset`) to amounts.
+    `postings` are a NotKept where the run was told to drop them.
     `orders` are all that were accepted, the venue's own (liquidation, cover) among them.
     """
 

@@ -247,6 +247,19 @@ def limits_of(run: Run) -> RiskLimits:
     return _limits(run.settings)
 
 
+def able_engine(plan: Plan, engine: str) -> tuple[str, str]:
+    """Return the engine that runs `plan` where `engine` is wanted, and why it is another one: "" if it is not.
+
+    What cannot be compiled is run by the reference engine, whose postings are equal.
+    """
+    if engine != COMPILED:
+        return engine, ""
+    from backtests import compiled_engine
+
+    why = compiled_engine.lacks(plan)
+    return (COMPILED, "") if why is None else (REFERENCE, f"{plan.strategy.name}: {why} (the reference engine runs it)")
+
+
 def run_plan(plan: Plan, engine: str) -> Any:
     """Return the result of one plan by the engine of that name; the module of an engine is imported here."""
     try:

@@ -192,7 +192,7 @@ class Session:
         if equity > self._peak_sat:
             self._peak_sat = equity
         elif equity < self._floor_sat() and not self.trader.halted:
-            self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self._peak_sat} sat")
+            self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self.peak_sat} sat")
 
     def act(self) -> None:
         """Ask the strategy, unless it sleeps or is stopped, and take the next step to its target."""
@@ -243,7 +243,9 @@ class Session:
         state, view, account, trader = self.state, self.view, self._account, self.trader
         if self._is_eventful():
             return at
-        stop_ns = min(world.rate_ns, state.due_ns) if any(account.offered) else state.due_ns
+        stop_ns = self.exchange.next_due_ns()
+        if any(account.offered):
+            stop_ns = min(world.rate_ns, stop_ns)
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
         worth = standing(state, account)
         peak_sat, floor_sat, observes = self._peak_sat, self._floor_sat(), self.settings.observe

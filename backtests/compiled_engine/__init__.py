@@ -11,8 +11,8 @@ limits and market rules only. It may be shared by threads and by forked processe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from backtests import reference
@@ -34,8 +34,9 @@ NAME: Final = "compiled"
 class Brief:
     """What a run came to, without postings: for sweeps, which look at thousands of runs. Never a RunResult.
 
-    The arrays are marks in time order, one for each market event and one for the end, as RunResult.marks has them;
-    `time_ns` and `price_sat` may be shared with other runs and must not be changed.
+    `last` is the mark at the end. The arrays have an entry for each market event before it, as RunResult.marks has;
+    `time_ns` and `price_sat` are shared with other runs. `position_lots` and `equity_sat` are filled in when first
+    asked for: who looks at `last` and `fills` only does not pay for them.
     """
 
     name: str
@@ -43,10 +44,24 @@ class Brief:
     start_equity_sat: int
     fills: list[Fill]
     notices: list[Notice]
+    last: Mark
     time_ns: Any
     price_sat: Any
-    position_lots: Any
-    equity_sat: Any
+    _position_lots: Any
+    _equity_sat: Any
+    _fill: Callable[[], None]
+
+    @property
+    def position_lots(self) -> Any:
+        """The net position at each market event, in lots."""
+        self._fill()
+        return self._position_lots
+
+    @property
+    def equity_sat(self) -> Any:
+        """The equity at each market event, in satoshi."""
+        self._fill()
+        return self._equity_sat
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -73,9 +88,9 @@ def lacks(plan: Plan) -> str | None:
 def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
     """Return the result of one plan, equal to the reference engine's.
 
-    With `observe` or `debug`, which look at every event, the reference engine's own loop is what runs. Raises
-    UnsupportedError for what cannot be compiled, StrategyError if the strategy fails, ValueError if `prepared` is of
-    another history.
+    Without `prepared`, what was prepared last is used if it fits. With `observe` or `debug`, which look at every event,
+    the reference engine's own loop is what runs. Raises UnsupportedError for what cannot be compiled, StrategyError if
+    the strategy fails, ValueError if `prepared` is of another history.
     """
     if plan.settings.observe or plan.settings.debug:
         return replace(reference.run(plan), engine=NAME)
@@ -84,8 +99,7 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
     with paused_collector():
         course = Course(plan, _fitting(plan, prepared))
         course.finish()
-        marks: list[Mark] = list(map(tuple.__new__, repeat(Mark), zip(*course.rows(), strict=True)))
-        course.session.marks[:0] = marks
+        course.session.marks[:0] = course.marks()
         return result_of(course.session, plan, NAME)
 
 
@@ -100,9 +114,16 @@ def run_brief(plan: Plan, prepared: Prepared | None = None) -> Brief:
         return course.brief()
 
 
+_LATEST: list[Prepared] = []
+"""What was prepared last, the newest first: a sweep that runs one plan after another finds it here."""
+_MOST_KEPT: Final = 2
+
+
 def _fitting(plan: Plan, prepared: Prepared | None) -> Prepared:
     if prepared is None:
-        return prepare(plan)
+        prepared = next((known for known in _LATEST if known.fits(plan)), None) or prepare(plan)
+        _LATEST[:] = [prepared, *(known for known in _LATEST if known is not prepared)][:_MOST_KEPT]
+        return prepared
     if not prepared.fits(plan):
         raise ValueError(f"{plan.strategy.name}: the plan is on another history, chain or contract than was prepared")
     return prepared

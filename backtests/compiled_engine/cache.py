@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from bot import core
@@ -44,14 +45,17 @@ def digest(functions: Iterable[Callable[..., Any]], layout: str) -> str:
         parts.update(path.read_bytes())
     for function in functions:
         _add(parts, function.__code__)
-        parts.update(repr(function.__defaults__).encode())
-        names = function.__code__.co_names
-        constants = {name: function.__globals__[name] for name in names if name in function.__globals__}
-        plain = {
-            name: repr(value) for name, value in constants.items() if isinstance(value, bool | int | float | tuple)
-        }
-        parts.update(repr(sorted(plain.items())).encode())
+        parts.update(repr((function.__defaults__, function.__kwdefaults__)).encode())
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        named = [function.__globals__[name] for name in sorted(_names(function.__code__) & set(function.__globals__))]
+        for value in (*cells, *named):
+            parts.update(_content(value))
     return parts.hexdigest()[:32]
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _add(parts: Any, code: CodeType) -> None:
@@ -61,6 +65,19 @@ def _add(parts: Any, code: CodeType) -> None:
             _add(parts, constant)
         else:
             parts.update(repr(constant).encode())
+
+
+def _content(value: Any) -> bytes:
+    """Return what a name stands for: of a module or what one defines its whole file, of a value the value."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    path = Path(getattr(sys.modules.get(name or ""), "__file__", None) or "")
+    content = path.read_bytes() if path.is_file() else b""
+    if isinstance(value, ModuleType | type | FunctionType):
+        return content
+    try:
+        return content + pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - whatever cannot be pickled is told apart by how it looks
+        return content + repr(value).encode()
 
 
 @contextmanager

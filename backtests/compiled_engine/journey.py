@@ -12,7 +12,14 @@ ASK: Final = 1
 """It came to an event at which the strategy wants something else than what it has, or must be asked in Python."""
 
 
-REAL_COLUMNS: Final = ("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat")
+REAL_COLUMNS: Final = (
+    *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
+    *("stretch_low_edge", "stretch_high_edge"),
+)
+
+
+STRETCH: Final = 16
+"""So many events are summed up in one entry of the columns of stretches."""
 
 
 class Columns(NamedTuple):
@@ -21,7 +28,11 @@ class Columns(NamedTuple):
     `open_ns`, `open_sat` are a bar's opening (of a quote, the quote itself), `known_ns`, `mark_sat` what is known with
     it. `blocks_seen`, `rates_seen` count the blocks and swap rates at or before `known_ns`. `index` and `difficulty`
     are those after so many blocks, `rate_asset`, `rate_ppb_day` and `rate_available` the rows
-    themselves. The worths to a long, a short and a lender have no entries where no strategy has asked for them.
+    themselves. The worths to a long, a short and a lender are the fair value where no strategy has asked for
+    them.
+
+    Columns of stretches have one entry for STRETCH events: least and greatest edge, open or mark, and pause before an
+    event's opening.
     """
 
     open_ns: Any
@@ -43,6 +54,12 @@ class Columns(NamedTuple):
     fair_long_sat: Any
     fair_short_sat: Any
     fair_lender_sat: Any
+    stretch_low_edge: Any
+    stretch_high_edge: Any
+    stretch_low_sat: Any
+    stretch_high_sat: Any
+    stretch_shortest_gap_ns: Any
+    stretch_longest_gap_ns: Any
 
 
 class Accruing(NamedTuple):
@@ -84,6 +101,7 @@ class Departure(NamedTuple):
     margin_carry: int
     collateral_lots: int
     has_owed: bool
+    has_lent: bool
     owed: Accruing
     lent: Accruing
     denominator: int
@@ -139,13 +157,10 @@ class Landing(NamedTuple):
     answer: Any
 
 
-def sample() -> tuple[Any, ...]:
+def sample() -> tuple[int, Terms, Departure, Any, Any]:
     """Return arguments of `scan` of the right types that mean nothing, for machine code is made before it is run."""
-    columns = Columns(*(np.empty(0, float if name in REAL_COLUMNS else np.int64) for name in Columns._fields))
-    for column in columns:
-        column.flags.writeable = False
     accruing = Accruing(0, 0, 0, 0.0, 0, 0, 0.0)
     values: dict[Any, Any] = {int: 0, bool: False, float: 0.0, Accruing: accruing}
     start = Departure(*(values[kind] for kind in get_type_hints(Departure).values()))
     terms = Terms(*(0 for _ in Terms._fields))
-    return columns, terms, start, np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
+    return 0, terms, start, np.empty(0, np.int64), np.empty(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from backtests.compiled_engine.journey import Accruing, Departure, Landing
@@ -132,11 +133,18 @@ class Feed:
 class LeapingSession(Session):
     """A session that can say where it stands, and be set down further on."""
 
-    __slots__ = ("late",)
+    __slots__ = ("highest_passed_sat", "late")
 
     def __init__(self, settings: SessionSettings, strategy: Strategy, late: LateValue) -> None:
         super().__init__(settings, strategy, cast(FairValue, late))
         self.late = late
+        self.highest_passed_sat: Callable[[], int] = lambda: 0
+        """The highest equity of the events that were passed by unseen."""
+
+    @property
+    def peak_sat(self) -> int:
+        """The highest equity so far, that of events that were passed by included."""
+        return max(self._peak_sat, self.highest_passed_sat())
 
     def departure(self, at: int, prepared: Prepared, feed: Feed) -> Departure | None:
         """Return where the session stands before event `at`; None if more than the mark may move, or 64 bits are few.
@@ -148,7 +156,9 @@ class LeapingSession(Session):
             return None
         state, limits = self.state, self.settings.limits
         worth = standing(state, self._account)
-        stop_ns = min(feed.rate_ns, state.due_ns) if any(self._account.offered) else state.due_ns
+        stop_ns = self.exchange.next_due_ns()
+        if any(self._account.offered):
+            stop_ns = min(feed.rate_ns, stop_ns)
         if not _fits(worth, state.time_ns, stop_ns, prepared):
             return None
         (btc_sat, btc_ppb_day), (contract_lots, contract_ppb_day) = map(_market_offer, state.offers)
@@ -174,6 +184,7 @@ class LeapingSession(Session):
             margin_carry=worth.margin_carry,
             collateral_lots=worth.collateral_lots,
             has_owed=worth.owed is not None,
+            has_lent=worth.lent is not None,
             owed=_accruing(worth.owed),
             lent=_accruing(worth.lent),
             denominator=getattr(worth.owed or worth.lent, "denominator", 1),

@@ -5,22 +5,22 @@ None of it depends on what is held: the value and the index follow from contract
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine.journey import Columns
+from backtests.compiled_engine.journey import REAL_COLUMNS, STRETCH, Columns
+from backtests.compiled_engine.rows import Rows, rows_between
 from backtests.compiled_engine.strategy import worths_of
 from backtests.compiled_engine.wide import MOST_DENOMINATOR
 from backtests.plan import Plan, World
 from bot.core import settlement
 from bot.core.accrual import INTEREST_DENOMINATOR
 from bot.core.contract import Contract, int64_bounds
-from bot.core.events import BTC, CONTRACT, RANK_BLOCK, Bar, Block, Quote, SwapRate
+from bot.core.events import BTC, CONTRACT, RANK_BLOCK, Bar, Block, SwapRate
 from bot.core.state import MarketRules, new_state
 from bot.core.units import INT64_MAX, PPM
 from bot.errors import UnsupportedError
@@ -51,12 +51,12 @@ class Passages:
     offers: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """One history on one chain under one contract, ready for any number of runs; nothing in it is changed by a run."""
 
     plan: Plan
-    events: Sequence[Bar] | Sequence[Quote]
+    events: Rows
     columns: Columns
     world: list[World]
     passages: Passages
@@ -64,10 +64,28 @@ class Prepared:
     """No price of the history is above it."""
     _worths: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def known_ns(self) -> list[int]:
+        """When each event was known, as plain numbers."""
+        return self.columns.known_ns.tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def mark_sat(self) -> list[int]:
+        """The mark at each event, as plain numbers."""
+        return self.columns.mark_sat.tolist()  # type: ignore[no-any-return]
+
     @property
     def count(self) -> int:
         """How many market events the run has."""
         return len(self.events)
+
+    @staticmethod
+    def addresses(columns: Columns) -> Any:
+        """Return where the columns lie, as COLUMNS of structs.py; valid while the columns are."""
+        wanted = {name: np.dtype(float if name in REAL_COLUMNS else np.int64) for name in Columns._fields}
+        for name, column in columns._asdict().items():
+            assert column.dtype == wanted[name] and column.flags.c_contiguous, f"{name} is {column.dtype}"
+        return np.array([column.ctypes.data for column in columns], np.int64)
 
     def with_worths(self, names: tuple[str, ...]) -> Columns:
         """Return the columns with the worths of these names, computed when first asked for."""
@@ -94,17 +112,13 @@ def prepare(plan: Plan) -> Prepared:
 
     Raises UnsupportedError where the contract or the history reach beyond what 64 bits hold.
     """
-    start, end, history = plan.settings.start_ns, plan.end_ns, plan.history
-    events: Sequence[Any]
-    if history.bars:
-        events = [bar for bar in history.bars if start <= bar.time_ns and bar.close_ns <= end]
-    else:
-        events = [quote for quote in history.quotes if start <= quote.time_ns <= end]
+    history = plan.history
+    events = rows_between(history.bars or history.quotes, plan.settings.start_ns, plan.end_ns)
     world = plan.world()
     blocks = [event for _, rank, event in world if rank == RANK_BLOCK and isinstance(event, Block)]
     rates = [event for _, _, event in world if isinstance(event, SwapRate)]
     passages = _passages(plan.settings.contract, world, blocks, rates)
-    market = _market(events, bool(history.bars))
+    market = _market(events)
     highest_sat = max(int(market[name].max(initial=0)) for name in ("open_sat", "mark_sat", "ask_sat"))
     _check_bounds(plan.settings.contract, passages, highest_sat)
     known_ns = market["known_ns"]
@@ -119,9 +133,10 @@ def prepare(plan: Plan) -> Prepared:
         rate_asset=np.array([r.asset for r in rates], np.int64),
         rate_ppb_day=np.array([r.rate_ppb_day for r in rates], np.int64),
         rate_available=np.array([min(r.available, MOST) for r in rates], np.int64),
-        fair_long_sat=np.empty(0),
-        fair_short_sat=np.empty(0),
-        fair_lender_sat=np.empty(0),
+        fair_long_sat=fair,
+        fair_short_sat=fair,
+        fair_lender_sat=fair,
+        **_stretches(market, fair),
     )
     for column in columns:
         column.flags.writeable = False
@@ -137,24 +152,40 @@ def _nothing(*_: Any) -> Any:
 _NOBODY: Final = Strategy("", _nothing, None)
 
 
-def _market(events: Sequence[Any], is_bars: bool) -> dict[str, Any]:
+def _market(events: Rows) -> dict[str, Any]:
     """Return the columns of bars or quotes."""
-    width = len(Bar._fields if is_bars else Quote._fields)
-    try:
-        rows = np.array(events, dtype=np.int64).reshape(-1, width).T.copy()
-    except OverflowError as error:
-        raise UnsupportedError("the history has numbers beyond 64 bits: take --engine reference") from error
-    if is_bars:
-        opens_ns, known_ns, open_sat, _, _, mark_sat, volume = rows
+    if events.kind is Bar:
+        opens_ns, known_ns, open_sat, _, _, mark_sat, volume = events.table
         none = np.zeros_like(volume)
         bid_sat, bid_size, ask_sat, ask_size = none, volume, none, volume
     else:
-        known_ns, bid_sat, bid_size, ask_sat, ask_size = rows
+        known_ns, bid_sat, bid_size, ask_sat, ask_size = events.table
         mark_sat = (bid_sat + ask_sat) // 2  # rounded down, as Exchange.on_quote does
         opens_ns, open_sat = known_ns, mark_sat
     names = "open_ns open_sat known_ns mark_sat bid_sat bid_size_lots ask_sat ask_size_lots"
     columns = (opens_ns, open_sat, known_ns, mark_sat, bid_sat, bid_size, ask_sat, ask_size)
     return dict(zip(names.split(), columns, strict=True))
+
+
+def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
+    """Return the columns of whole stretches of events; what is left over at the end has no entry."""
+    opens_ns, known_ns, open_sat, mark_sat = (market[n] for n in ("open_ns", "known_ns", "open_sat", "mark_sat"))
+    edge = np.full(len(fair), np.inf)
+    np.divide(mark_sat, fair, out=edge, where=fair > 0.0)
+    edge = edge - 1.0
+    gap_ns = opens_ns - np.concatenate(([-MOST], known_ns[:-1]))[: len(opens_ns)]
+
+    def whole(column: Any) -> Any:
+        return column[: len(column) // STRETCH * STRETCH].reshape(-1, STRETCH)
+
+    return {
+        "stretch_low_edge": whole(edge).min(1),
+        "stretch_high_edge": whole(edge).max(1),
+        "stretch_low_sat": whole(np.minimum(open_sat, mark_sat)).min(1),
+        "stretch_high_sat": whole(np.maximum(open_sat, mark_sat)).max(1),
+        "stretch_shortest_gap_ns": whole(gap_ns).min(1),
+        "stretch_longest_gap_ns": whole(gap_ns).max(1),
+    }
 
 
 def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
@@ -168,24 +199,23 @@ def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
     seen = np.searchsorted(known_ns, np.array([b.time_ns for b in blocks], np.int64), side="left").tolist()
     line: tuple[int, float, float] | None = None
     from_at = at = 0
-    times = known_ns.tolist()
 
     def draw(to: int) -> None:
         if line is not None and to > from_at:
             until_ns, value_sat, slope_sat_ns = line
             fair[from_at:to] = value_sat + slope_sat_ns * (until_ns - known_ns[from_at:to])
 
-    for k, first in enumerate([*seen, len(times)]):  # events before `first` do not know block k
+    for k, first in enumerate([*seen, len(known_ns)]):  # events before `first` do not know block k
         while at < first:
-            now = value.line(times[at])
+            now = value.line(int(known_ns[at]))
             if now != line:
                 draw(at)
                 line, from_at = now, at
-            at = first if times[first - 1] < now[0] else min(first, bisect_left(times, now[0]))
+            at = first if known_ns[first - 1] < now[0] else int(np.searchsorted(known_ns, now[0], "left"))
         if k < len(blocks):
             value.on_block(blocks[k])
             difficulty[k + 1] = value.difficulty
-    draw(len(times))
+    draw(len(known_ns))
     return fair, difficulty
 
 

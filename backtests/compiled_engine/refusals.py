@@ -12,7 +12,6 @@ from bot.errors import UnsupportedError
 _PLACE = re.compile(r'"?([^\s"]+\.py)"?(?:, line |:| \()(\d+)')
 _FRAME = re.compile(r"Failed in|No implementation|Internal error|- |>>>|\s|There |File |During|Of which|def |$")
 _OURS = re.compile(r"\w+ is \S+, not a whole number.*")
-_SHAPE = re.compile(r"of type numba\.(\w+)Shape.*")
 
 
 def refused(error: Exception, functions: Sequence[FunctionType]) -> UnsupportedError:
@@ -23,8 +22,7 @@ def refused(error: Exception, functions: Sequence[FunctionType]) -> UnsupportedE
     line = place or f"{code.co_filename}:{code.co_firstlineno}"
     own = _OURS.search(text)
     reason = own[0] if own else next((row for row in text.splitlines() if not _FRAME.match(row)), "its answer")
-    reason = _SHAPE.sub(r"of \1", reason)[:200]
-    what = f"{line}: the compiled engine cannot compile this: {reason}"
+    what = f"{line}: the compiled engine cannot compile this: {reason[:200]}"
     return UnsupportedError(f"{what}: keep to the subset in docs/engines.md, or take --engine reference")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from backtests.compiled_engine import Brief
 from backtests.compiled_engine.journey import Departure, Landing, Terms
 from backtests.compiled_engine.leap import Feed, LateValue, LeapingSession
 from backtests.compiled_engine.prepared import Prepared
-from backtests.compiled_engine.strategy import scanner
+from backtests.compiled_engine.strategy import filler, scanner
 from backtests.plan import Plan
 from bot.core.contract import Contract
-from bot.core.events import Bar
+from bot.core.events import Bar, Mark
 from bot.core.state import MarketRules
 
 
@@ -28,10 +28,14 @@ class Course:
         self._feed = Feed(prepared, self.session)
         self._scanner = scanner(plan.strategy, self.session.view)
         self._columns = prepared.with_worths(self._scanner.worths)
+        self._addresses = prepared.addresses(self._columns)
+        self._columns_at = int(self._addresses.ctypes.data)
         self._terms = _terms(plan.settings.contract, plan.settings.rules)
         self._equity_sat = np.empty(prepared.count, np.int64)
         self._position_lots = np.empty(prepared.count, np.int64)
         self._marked = 0  # events after the contract's end have no mark
+        self._legs: list[tuple[Departure, int]] = []  # leaps whose marks have not been filled in yet
+        self.session.highest_passed_sat = self._highest_sat
 
     def finish(self) -> None:
         """Take in all events and the end of the run."""
@@ -51,12 +55,12 @@ class Course:
         """Take in events by machine code; return the first one left."""
         scan, whole, real = self._scanner.scan, self._scanner.whole, self._scanner.real
         try:
-            landing = Landing(*scan(self._columns, self._terms, start, whole, real, self._equity_sat))
+            landing = Landing(*scan(self._columns_at, self._terms, start, whole, real))
         except ArithmeticError:  # in the strategy: asked event by event, the core says when and why
             return self._walk(start.at)
         if landing.at > start.at:
             self.session.land(landing, landing.at - start.at, self._prepared, self._feed)
-            self._position_lots[start.at : landing.at] = start.spot_lots + start.margin_lots
+            self._legs.append((start, landing.at))
             self._marked = landing.at
         return landing.at
 
@@ -83,26 +87,42 @@ class Course:
             self._equity_sat[at], self._position_lots[at] = mark.equity_sat, mark.position_lots
             self._marked = at + 1
 
-    def _marks(self) -> tuple[Any, Any, Any, Any]:
-        columns, marked = self._prepared.columns, self._marked
-        return (
-            columns.known_ns[:marked],
-            columns.mark_sat[:marked],
-            self._position_lots[:marked],
-            self._equity_sat[:marked],
-        )
+    def _fill(self) -> None:
+        """Fill in the marks of all leaps so far."""
+        fill = filler()
+        for start, stop in self._legs:
+            fill(self._columns_at, self._terms, start, stop, self._equity_sat)
+            self._position_lots[start.at : stop] = start.spot_lots + start.margin_lots
+        self._legs.clear()
 
-    def rows(self) -> Iterator[list[int]]:
-        """Yield the columns of the marks before the end: time, price, position, equity."""
-        return (column.tolist() for column in self._marks())
+    def _highest_sat(self) -> int:
+        self._fill()
+        return int(self._equity_sat[: self._marked].max(initial=0))
+
+    def marks(self) -> list[Mark]:
+        """Return the mark of every market event."""
+        self._fill()
+        prepared, marked = self._prepared, self._marked
+        lots, equity_sat = self._position_lots[:marked].tolist(), self._equity_sat[:marked].tolist()
+        rows = zip(prepared.known_ns, prepared.mark_sat, lots, equity_sat, strict=False)
+        return list(map(tuple.__new__, repeat(Mark), rows))
 
     def brief(self) -> Brief:
         """Return what the run came to."""
-        last = self.session.marks[-1]
-        columns = (np.append(column, value) for column, value in zip(self._marks(), last, strict=True))
-        state = self.session.state
-        strategy, deposit_sat = self._plan.strategy, self._plan.settings.deposit_sat
-        return Brief(strategy.name, self.session.user, deposit_sat, state.fills, state.notices, *columns)
+        columns, state = self._columns, self.session.state
+        return Brief(
+            name=self._plan.strategy.name,
+            user=self.session.user,
+            start_equity_sat=self._plan.settings.deposit_sat,
+            fills=state.fills,
+            notices=state.notices,
+            last=self.session.marks[-1],
+            time_ns=columns.known_ns[: self._marked],
+            price_sat=columns.mark_sat[: self._marked],
+            _position_lots=self._position_lots[: self._marked],
+            _equity_sat=self._equity_sat[: self._marked],
+            _fill=self._fill,
+        )
 
 
 def _terms(contract: Contract, rules: MarketRules) -> Terms:

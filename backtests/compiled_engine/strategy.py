@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cache
@@ -73,25 +73,49 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     """Return `scan` bound to `decide` and compiled, or taken from what was kept."""
     if not isinstance(decide, FunctionType):
         raise UnsupportedError(f"{decide!r} is no plain function: the compiled engine cannot take it")
-    reached = list(_reached(decide, {}))
-    name = machine_code.digest(reached, repr(layout))
-    from numba import njit, typeof
-    from numba.core.errors import NumbaError, UnsupportedBytecodeError
+    from backtests.compiled_engine import kernel
+    from backtests.compiled_engine.journey import sample
+
+    functions = list(_reached(decide, {}))
+    name = machine_code.digest(functions, repr(layout))
+    params, set_params = _params(layout)
+    bound = {"decide": _bind(decide, {}), "PARAMS": params, "set_params": set_params}
+    scan = FunctionType(kernel.scan.__code__, {**vars(kernel), **bound}, kernel.scan.__name__)
+    scan.__module__, scan.__qualname__ = kernel.__name__, kernel.scan.__qualname__
+    return _made(scan, sample(), name, functions)
+
+
+@cache
+def filler() -> Callable[..., Any]:
+    """Return kernel.fill, compiled."""
+    import numpy as np
 
     from backtests.compiled_engine import kernel
     from backtests.compiled_engine.journey import sample
+
+    columns_at, terms, start, *_ = sample()
+    return _made(kernel.fill, (columns_at, terms, start, 0, np.empty(0, np.int64)), machine_code.digest((), "fill"), ())
+
+
+def _made(
+    function: Callable[..., Any], arguments: Sequence[Any], name: str, of: Sequence[FunctionType]
+) -> Callable[..., Any]:
+    """Return `function` compiled for such arguments, or what was kept of it under `name`."""
+    from numba import njit, typeof
+    from numba.core.errors import NumbaError, UnsupportedBytecodeError
+
     from backtests.compiled_engine.refusals import refused
 
-    bound = {"decide": _bind(decide, {}), "make_params": _make_params(layout)}
-    scan = FunctionType(kernel.scan.__code__, {**vars(kernel), **bound}, kernel.scan.__name__)
-    scan.__module__, scan.__qualname__ = kernel.__name__, kernel.scan.__qualname__
     with machine_code.kept_in(machine_code.home() / name) as keeps:
-        compiled = njit(cache=keeps)(scan)
+        compiled = njit(cache=keeps)(function)
+    signature = tuple(typeof(argument) for argument in arguments)
     try:
-        compiled.compile(tuple(typeof(argument) for argument in sample()))
+        compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
-        raise refused(error, reached) from error
-    return compiled  # type: ignore[no-any-return]
+        if not of:
+            raise
+        raise refused(error, of) from error
+    return compiled.overloads[signature].entry_point  # type: ignore[no-any-return]  # no types to look at: all known
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -135,38 +159,25 @@ def _bind(function: FunctionType, done: dict[int, Any]) -> Any:
     return compiled
 
 
-def _make_params(layout: tuple[tuple[str, str], ...]) -> Any:
-    """Return the compiled function that makes `params` of the two rows of numbers, its attributes by their names."""
-    from numba import float64, int64, njit, types
-    from numba.experimental.structref import new
-    from numba.extending import overload_attribute
+def _params(layout: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
+    """Return the struct of the parameters, and the compiled function that fills it from whole and real numbers."""
+    from numba import boolean, float64, int64, njit, types
 
     from backtests.compiled_engine.answers import Size
-    from backtests.compiled_engine.shapes import always, shape
+    from backtests.compiled_engine.shapes import shape
 
-    rows = {"_whole": types.Array(int64, 1, "C"), "_real": types.Array(float64, 1, "C")}
-    params = shape(type("Params", (), {}), rows)
-
-    def reader(kind: str, place: int) -> Callable[[Any], Any]:
-        if kind == WHOLE:
-            return lambda self: self._whole[place]
-        if kind == FLAG:
-            return lambda self: self._whole[place] != 0
-        if kind == SIZE:
-            return lambda self: Size(self._whole[place])
-        return lambda self: self._real[place]
-
-    wholes = reals = 0
+    size = types.BaseTuple.from_types((int64,), Size)
+    kinds = {WHOLE: int64, FLAG: boolean, REAL: float64, SIZE: size}
+    struct = shape(type("Params", (), {}), {name: kinds[kind] for name, kind in layout if kind})
+    lines, wholes, reals = ["def set_params(params, whole, real):", "    pass"], 0, 0
     for name, kind in layout:
-        if kind:
-            read = reader(kind, reals if kind == REAL else wholes)
-            overload_attribute(type(params), name)(always(read))
-        reals += kind == REAL
-        wholes += kind not in ("", REAL)
-
-    def make(whole: Any, real: Any) -> Any:
-        made = new(params)
-        made._whole, made._real = whole, real
-        return made
-
-    return njit(make)
+        if kind == REAL:
+            lines.append(f"    params.{name} = real[{reals}]")
+            reals += 1
+        elif kind:
+            taken = {WHOLE: "whole[{}]", FLAG: "whole[{}] != 0", SIZE: "Size(whole[{}])"}[kind].format(wholes)
+            lines.append(f"    params.{name} = {taken}")
+            wholes += 1
+    scope: dict[str, Any] = {"Size": Size}
+    exec("\n".join(lines), scope)  # noqa: S102 - names of a dataclass's fields, one line for each, as dataclasses does
+    return struct, njit(scope["set_params"])

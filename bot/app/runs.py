@@ -14,15 +14,17 @@ def backtest(options: Namespace) -> Outcome:
     from backtests.attribution import attribute
     from backtests.metrics import measure
     from backtests.output import notice_lines, refuse_place, summary, summary_table, write_run
-    from bot.run import load_run, run_id, run_plan
+    from bot.run import able_engine, load_run, run_id, run_plan
 
     if options.out is not None and not options.no_report:
         refuse_place(options.out)  # not after the work is done
     run = load_run(options.config, options.engine, options.debug, observe=not options.no_report)
-    results = []
+    results, notes = [], list(run.notes)
     for number, plan in enumerate(run.plans, 1):
-        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name} ({run.engine} engine)")
-        results.append(run_plan(plan, run.engine))
+        engine, why = able_engine(plan, run.engine)
+        notes += [why] if why else []
+        progress(f"[{number}/{len(run.plans)}] {plan.strategy.name} ({engine} engine)")
+        results.append(run_plan(plan, engine))
         if options.log:
             from bot.log import log_run, run_logger
 
@@ -35,7 +37,7 @@ def backtest(options: Namespace) -> Outcome:
     text = summary_table(attributions, metrics, run.simulated)
     if "pool luck" in reproduce:
         text += f"\nPool luck: {reproduce['pool luck']}."
-    text += "".join(f"\n{line}" for line in (*notice_lines(results), *(f"Note: {note}." for note in run.notes)))
+    text += "".join(f"\n{line}" for line in (*notice_lines(results), *(f"Note: {note}." for note in notes)))
     if not options.no_report:
         from bot.reporting import report_files
 
@@ -65,12 +67,15 @@ def parity(options: Namespace) -> Outcome:
         return journal_parity(options)
     from backtests.parity import compare
     from bot.config_settings import BACKTRADER, COMPILED, REFERENCE
-    from bot.run import load_run, run_plan
+    from bot.run import able_engine, load_run, run_plan
 
     run = load_run(options.config)
-    engines = (REFERENCE, BACKTRADER, COMPILED)
-    rows = []
+    rows, refusals = [], []
     for number, plan in enumerate(run.plans, 1):
+        engines = [REFERENCE, BACKTRADER, COMPILED]
+        if why := able_engine(plan, COMPILED)[1]:
+            engines.remove(COMPILED)
+            refusals.append(why)
         progress(f"[{number}/{len(run.plans)}] {plan.strategy.name}: {', '.join(engines)}")
         results = [run_plan(plan, engine) for engine in engines]
         compare(results)
@@ -78,13 +83,19 @@ def parity(options: Namespace) -> Outcome:
         rows.append(
             {
                 "strategy": first.name,
+                "engines": engines,
                 "fills": len(first.fills),
                 "postings": len(first.postings),
                 "marks": len(first.marks),
             }
         )
-    lines = [f"{r['strategy']}: {r['fills']} fills, {r['postings']} postings, {r['marks']} marks equal" for r in rows]
-    return Outcome("\n".join(lines), {"engines": engines, "equal": True, "strategies": rows})
+    lines = [
+        f"{row['strategy']}: {row['fills']} fills, {row['postings']} postings, {row['marks']} marks equal in "
+        f"{len(row['engines'])} engines"
+        for row in rows
+    ]
+    lines += [f"Note: {why}" for why in refusals]
+    return Outcome("\n".join(lines), {"equal": True, "strategies": rows, "not_compared": refusals})
 
 
 def check(options: Namespace) -> Outcome:

@@ -214,6 +214,13 @@ class Exchange:
         state.time_ns = time_ns
         state.rank = rank
 
+    def next_due_ns(self) -> int:
+        """Return when the exchange must next act by itself; until then only events change anything."""
+        state = self.state
+        if state.due_ns == 0:
+            state.due_ns = self._next_due()[0]
+        return state.due_ns
+
     def _in_order(self, time_ns: int, rank: int) -> None:
         """Refuse an event that should have come before what has already happened at its time."""
         if time_ns == self.state.time_ns and rank < self.state.rank:

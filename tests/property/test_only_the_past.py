@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtests import reference
+from backtests import compiled_engine, reference
 from backtests.bias import Change, with_other_future
 from backtests.plan import Plan
 from backtests.result import RunResult
@@ -67,6 +67,19 @@ def test_no_past_decision_moves(config: str, hours: int, seconds: int, seed: int
         cut_ns = plan.settings.start_ns + (hours * 3600 + seconds) * NS_PER_S
         before, after = untouched(plan), reference.run(with_other_future(plan, Change(cut_ns, seed, rises)))
         assert past(before, cut_ns) == past(after, cut_ns), plan.strategy.name
+
+
+@pytest.mark.parametrize("config", ["config.yaml", "examples/hourly-bars.yaml"])
+@given(hours=st.integers(1, 24 * DAYS - 1), seed=st.integers(0, 2**32))
+@settings(max_examples=4, deadline=None)
+def test_what_the_compiled_engine_prepares_from_the_whole_history_moves_nothing_either(
+    config: str, hours: int, seed: int
+) -> None:
+    for plan in plans(config):
+        quiet = replace(plan, settings=replace(plan.settings, observe=False))
+        cut_ns = plan.settings.start_ns + hours * 3600 * NS_PER_S
+        after = compiled_engine.run(with_other_future(quiet, cut_ns, seed))
+        assert past(untouched(plan), cut_ns)[:5] == past(after, cut_ns)[:5], plan.strategy.name
 
 
 @cache

@@ -1,0 +1,188 @@
+"""The compiled engine against the others, in one run: `python -m benchmarks.compiled`. Ratios, scaling, a sweep.
+
+Every line is measured here; none has a target that could fail, because the engine meets some of issue 4's and misses
+others: docs/engines.md says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from backtests import compiled_engine, reference
+from backtests.compiled_engine.rows import Rows
+from backtests.plan import Plan
+from benchmarks import plain_backtrader
+from benchmarks.measure import child, cpu_seconds, ratio, rounds_of
+from benchmarks.rows import rows_of
+from benchmarks.series import END_NS, MINUTE_BARS, START_NS, plan
+from bot.core.events import Bar
+from bot.session import Strategy
+from strategies.fair_value_band import Params, decide
+from strategies.view import Target, View
+
+
+def awake(view: View, params: Params) -> Target:
+    """Decide as fair_value_band does, and never sleep."""
+    return Target(decide(view, params).position_lots)
+
+
+def main() -> int:
+    """Measure what is asked for and print it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compiled", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bars", type=int, default=10_000_000, help="most bars of the scaling curve")
+    parser.add_argument("--settings", type=int, default=200, help="settings of the sweep")
+    parts = {"one": one, "scaling": scaling, "sweep": sweep, "start": start}
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    for name in options.only:
+        parts[name](options)
+    return 0
+
+
+def one(options: argparse.Namespace) -> None:
+    """Print one backtest of 130,000 minute bars by every engine, CPU seconds, interleaved."""
+    full = plan()
+    prepared = compiled_engine.prepare(full)
+    rows = rows_of(full)
+    few = replace(full, strategy=Strategy("few trades", decide, Params(entry_band=0.3, tolerance=0.9)))
+    never_asleep = replace(full, strategy=Strategy("awake", awake, Params()))
+    for warm in (full, never_asleep):
+        compiled_engine.run(warm, prepared)
+    cases: dict[str, Callable[[], float]] = {
+        "compiled, brief": lambda: cpu_seconds(lambda: compiled_engine.run_brief(full, prepared)),
+        "compiled, brief with all marks": lambda: cpu_seconds(
+            lambda: compiled_engine.run_brief(full, prepared).equity_sat
+        ),
+        "compiled, brief, few trades": lambda: cpu_seconds(lambda: compiled_engine.run_brief(few, prepared)),
+        "compiled, brief, asked at every bar": lambda: cpu_seconds(
+            lambda: compiled_engine.run_brief(never_asleep, prepared)
+        ),
+        "compiled, postings and marks": lambda: cpu_seconds(lambda: compiled_engine.run(full, prepared)),
+        "preparing the history": lambda: cpu_seconds(lambda: compiled_engine.prepare(full)),
+        "reference": lambda: cpu_seconds(lambda: reference.run(full)),
+        "plain backtrader": lambda: cpu_seconds(plain_backtrader.cerebro(rows, full=True, observers=True).run),
+    }
+    times = rounds_of(cases, options.rounds)
+    fills = {p.strategy.name: len(compiled_engine.run_brief(p, prepared).fills) for p in (full, few)}
+    print(f"one backtest, {MINUTE_BARS} bars, {len(full.blocks)} blocks; fills: {fills}")
+    print(f"{'':40} {'ms':>9} {'bars/s':>12} {'x reference':>12} {'x backtrader':>13}")
+    for name, seconds in times.items():
+        middle = statistics.median(seconds)
+        over = [ratio("", times[other], seconds).median for other in ("reference", "plain backtrader")]
+        print(f"{name:40} {middle * 1e3:9.1f} {MINUTE_BARS / middle:12,.0f} {over[0]:12.1f} {over[1]:13.1f}")
+    on = ratio("", times["compiled, postings and marks"], times["compiled, brief with all marks"]).median
+    print(f"postings on / off, both with all marks: {on:.2f}")
+
+
+def refined(count: int) -> Plan:
+    """Return the plan of `count` bars over the same term: the minute bars' path with ticks of noise in between."""
+    coarse = plan()
+    path = np.array([bar.open_sat for bar in coarse.history.bars] + [coarse.history.bars[-1].close_sat], float)
+    draw = np.random.default_rng(2014)
+    times = np.linspace(START_NS, min(END_NS, coarse.history.bars[-1].close_ns), count + 1).astype(np.int64)
+    minutes = (times - START_NS) / (coarse.history.bars[1].time_ns - START_NS)
+    tick = coarse.settings.contract.tick_sat
+    prices = np.interp(minutes, np.arange(len(path)), path) // tick + draw.integers(-1, 2, count + 1)
+    prices = np.maximum(prices.astype(np.int64), 1) * tick
+    opened, closed = prices[:-1], prices[1:]
+    volume = draw.integers(50, 3_000, count)
+    high, low = np.maximum(opened, closed), np.minimum(opened, closed)
+    table = np.array([times[:-1], times[1:], opened, high, low, closed, volume], np.int64)
+    return replace(coarse, history=replace(coarse.history, bars=Rows(Bar, table)))  # type: ignore[arg-type]
+
+
+def _brief(of: Plan, prepared: Any) -> None:
+    compiled_engine.run_brief(of, prepared)
+
+
+def _marked(of: Plan, prepared: Any) -> None:
+    assert len(compiled_engine.run_brief(of, prepared).equity_sat)
+
+
+def scaling(options: argparse.Namespace) -> None:
+    """Print seconds against bars, for few trades: what a bar costs, apart from trades."""
+    print(f"\n{'bars':>12} {'fills':>7} {'prepare s':>10} {'brief ms':>10} {'bars/s':>14} {'with marks, bars/s':>19}")
+    count = 100_000
+    while count <= options.bars:
+        wide = replace(refined(count), strategy=Strategy("few trades", decide, Params(entry_band=0.3)))
+        before = time.process_time()
+        prepared = compiled_engine.prepare(wide)
+        preparing = time.process_time() - before
+        compiled_engine.run_brief(wide, prepared)
+        brief, marked = partial(_brief, wide, prepared), partial(_marked, wide, prepared)
+        seconds = min(cpu_seconds(brief) for _ in range(options.rounds))
+        marks = min(cpu_seconds(marked) for _ in range(options.rounds))
+        fills = len(compiled_engine.run_brief(wide, prepared).fills)
+        rates = f"{count / seconds:14,.0f} {count / marks:19,.0f}"
+        print(f"{count:12,} {fills:7} {preparing:10.2f} {seconds * 1e3:10.1f} {rates}", flush=True)
+        count *= 10
+
+
+_SWEPT: list[Any] = []
+
+
+def _swept(parameters: tuple[float, float, bool]) -> int:
+    full, prepared = _SWEPT
+    entry, leave, sleeps = parameters
+    strategy = Strategy("swept", decide if sleeps else awake, Params(entry_band=entry, exit_band=leave, size=0.5))
+    return compiled_engine.run_brief(replace(full, strategy=strategy), prepared).last.equity_sat
+
+
+def sweep(options: argparse.Namespace) -> None:
+    """Print backtests a second of two worker processes that share one prepared history."""
+    full = plan()
+    prepared = compiled_engine.prepare(full)
+    _SWEPT[:] = [full, prepared]
+    for sleeps in (True, False):
+        _swept((0.25, 0.05, sleeps))
+        grid = [(0.1 + 0.5 * i / options.settings, 0.05, sleeps) for i in range(options.settings)]
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            before = time.perf_counter()
+            profits = pool.map(_swept, grid, chunksize=5)
+            seconds = time.perf_counter() - before
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        per_second = len(grid) / seconds
+        name = "asleep between decisions" if sleeps else "asked at every bar"
+        print(
+            f"\nsweep, {len(grid)} settings, 2 workers, {name}: {per_second:,.0f} backtests/s wall,"
+            f" {per_second * MINUTE_BARS / 1e6:,.0f} million bar-settings/s, a worker's peak {peak} MiB,"
+            f" {len(set(profits))} different results"
+        )
+
+
+START = """
+import time
+from backtests import compiled_engine, reference
+from benchmarks.series import plan
+p = plan(2_000)
+before = time.perf_counter()
+{engine}.run(p)
+print(time.perf_counter() - before)
+"""
+
+
+def start(options: argparse.Namespace) -> None:
+    """Print what a run of 2,000 bars takes from a new process, machine code kept before, by either engine."""
+    walls: dict[str, list[float]] = {}
+    for _ in range(options.rounds + 1):
+        for engine in ("reference", "compiled_engine"):
+            command = [sys.executable, "-c", START.format(engine=engine)]
+            walls.setdefault(engine, []).append(child(command).wall_s)
+    more = statistics.median(walls["compiled_engine"][1:]) - statistics.median(walls["reference"][1:])
+    print(f"\ncold start with a warm cache: {more:.2f} s more than the reference engine")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Machine code is kept in the user's cache: safe for two processes at once, a package not to be written, a change."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STRATEGY = """
+from dataclasses import dataclass
+from strategies.view import Target, View
+
+STEP = 10
+
+@dataclass(frozen=True)
+class Params:
+    share: float = 0.5
+
+def wanted(view):
+    return view.lots_for(0.5) // STEP * STEP
+
+def decide(view: View, params: Params) -> Target:
+    return Target(wanted(view))
+"""
+RUN = """
+import hashlib
+from dataclasses import replace
+from backtests import compiled_engine
+from bot.session import Strategy
+from tests.parity.histories import random_plan
+import mine
+plan = random_plan(3, "bars", "hold_long", debug=False)
+plan = replace(plan, settings=replace(plan.settings, observe=False), strategy=Strategy("m", mine.decide, mine.Params()))
+result = compiled_engine.run(plan)
+print(hashlib.sha256(repr((result.marks, result.fills)).encode()).hexdigest())
+"""
+
+
+def start(directory: Path, cache: Path) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    command = [sys.executable, "-W", "error", "-c", RUN]
+    return subprocess.Popen(command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True)
+
+
+def result_of(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    return said.strip()
+
+
+def code(cache: Path) -> dict[Path, int]:
+    """Return the files of a strategy's machine code and when they were written."""
+    return {path: path.stat().st_mtime_ns for path in cache.rglob("*scan*.nbc")}
+
+
+def files(directory: Path) -> set[Path]:
+    return {path for path in directory.rglob("*") if "__pycache__" not in path.parts or path.suffix != ".pyc"}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(STRATEGY, encoding="utf-8")
+    return tmp_path
+
+
+def test_processes_that_start_at_once_share_and_a_change_is_seen(work: Path) -> None:
+    cache = work / "cache"
+    before = files(ROOT / "backtests") | files(ROOT / "bot") | files(ROOT / "strategies")
+    both = [start(work, cache), start(work, cache)]
+    first, second = map(result_of, both)
+    assert first == second
+    kept = code(cache)
+    assert len(kept) == 1  # one strategy, one place
+    assert result_of(start(work, cache)) == first
+    assert code(cache) == kept  # taken as it was, not made anew
+    assert files(ROOT / "backtests") | files(ROOT / "bot") | files(ROOT / "strategies") == before
+
+    (work / "mine.py").write_text(STRATEGY.replace("STEP = 10", "STEP = 4"), encoding="utf-8")
+    assert result_of(start(work, cache)) != first
+    assert len(code(cache)) == 2
+
+
+def test_without_a_place_to_keep_it_machine_code_is_made_anew(work: Path) -> None:
+    (work / "no-directory").write_text("", encoding="utf-8")
+    assert len(result_of(start(work, work / "no-directory"))) == 64

@@ -1,0 +1,294 @@
+"""The compiled engine's edges: what it refuses, its bounds, its fixed-width interest, what sweeps get from it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from backtests import compiled_engine, reference
+from backtests.compiled_engine import leap, structs
+from backtests.compiled_engine.journey import STRETCH, Accruing
+from backtests.compiled_engine.rows import Rows
+from backtests.compiled_engine.running import Course
+from backtests.compiled_engine.shapes import new
+from backtests.compiled_engine.wide import MOST_QUOTIENT, wrapped
+from backtests.parity import compare
+from backtests.plan import Plan
+from backtests.result import RunResult
+from bot.core.accrual import INTEREST_DENOMINATOR
+from bot.core.margin import Interest
+from bot.core.units import INT64_MAX
+from bot.errors import StrategyError, UnsupportedError
+from bot.run import fastest
+from bot.session import Strategy
+from strategies.view import Target, View, Wake
+from tests.parity.histories import random_plan, squeezed_plan
+
+LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of the strategies below."""
+
+    share: float = 0.5
+    name: str = "not a number"
+
+
+def plan_of(decide: Any, seed: int = 3) -> Plan:
+    plan = random_plan(seed, "bars", "hold_long", debug=False)
+    quiet = replace(plan.settings, observe=False)
+    return replace(plan, settings=quiet, strategy=Strategy("test", decide, Params()))
+
+
+# What it refuses ------------------------------------------------------------------------------------------------
+
+
+def helped(view: View) -> int:
+    return view.wallet("exchange")
+
+
+def asks_for_a_wallet(view: View, params: Params) -> Target:
+    return Target(helped(view))
+
+
+def draws(view: View, params: Params) -> Target:
+    return Target(random.Random(3).randrange(4))
+
+
+def wants_a_fraction(view: View, params: Params) -> Target:
+    return Target(view.price_sat * params.share)  # type: ignore[arg-type]
+
+
+def replaces(view: View, params: Params) -> Target:
+    return Target(0)._replace(position_lots=1)
+
+
+def reads_a_name(view: View, params: Params) -> Target:
+    return Target(len(params.name))
+
+
+def formats(view: View, params: Params) -> Target:
+    return Target(len(f"{view.price_sat:>10}"))
+
+
+def answers_nothing(view: View, params: Params) -> Any:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("decide", "line", "reason"),
+    [
+        (asks_for_a_wallet, helped.__code__.co_firstlineno + 1, "Unknown attribute 'wallet' of type View"),
+        (draws, draws.__code__.co_firstlineno + 1, "Unknown attribute 'Random'"),
+        (wants_a_fraction, wants_a_fraction.__code__.co_firstlineno + 1, "position_lots is float64, not a whole"),
+        (replaces, replaces.__code__.co_firstlineno + 1, "Unknown attribute '_replace'"),
+        (reads_a_name, reads_a_name.__code__.co_firstlineno + 1, "Unknown attribute 'name' of type Params"),
+        (formats, formats.__code__.co_firstlineno + 1, "format spec"),
+        (answers_nothing, answers_nothing.__code__.co_firstlineno, ""),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_by_line(decide: Any, line: int, reason: str) -> None:
+    plan = plan_of(decide)
+    with pytest.raises(UnsupportedError) as caught:
+        compiled_engine.run(plan)
+    assert f"{Path(__file__).name}:{line}: " in str(caught.value)
+    assert reason in str(caught.value)
+    assert "--engine reference" in str(caught.value)
+    assert compiled_engine.lacks(plan) == str(caught.value)
+
+
+def test_what_is_no_plain_function_is_refused() -> None:
+    class Callable:
+        def __call__(self, view: View, params: Params) -> Target:
+            return Target(0)
+
+    assert "no plain function" in (compiled_engine.lacks(plan_of(Callable())) or "")
+
+
+def test_prices_beyond_64_bits_are_refused() -> None:
+    plan = plan_of(holds)
+    bars = [bar._replace(close_sat=INT64_MAX // 1_000) for bar in plan.history.bars]
+    with pytest.raises(UnsupportedError, match="the highest price"):
+        compiled_engine.prepare(replace(plan, history=replace(plan.history, bars=bars)))
+    wider = [bar._replace(close_sat=INT64_MAX * 5) for bar in plan.history.bars]
+    with pytest.raises(UnsupportedError, match="beyond 64 bits"):
+        compiled_engine.prepare(replace(plan, history=replace(plan.history, bars=wider)))
+
+
+def test_auto_takes_machine_code_where_it_pays_and_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(holds)
+    assert fastest([plan]) == "reference"  # too short
+    monkeypatch.setattr("bot.run.LEAST_COMPILED_EVENTS", 1)
+    assert fastest([plan]) == "compiled"
+    assert fastest([plan, plan_of(draws)]) == "reference"
+    assert fastest([replace(plan, settings=replace(plan.settings, observe=True))]) == "reference"
+
+
+# Equal beyond the random histories -------------------------------------------------------------------------------
+
+
+def holds(view: View, params: Params) -> Target:
+    """Hold what a share of equity buys, level by level, asleep within a band."""
+    wanted = view.lots_for(params.share) // LEVEL * LEVEL
+    if abs(wanted - view.position_lots) < LEVEL:
+        wanted = view.position_lots
+    return Target(wanted, wake=Wake(view.edge - 0.05, view.edge + 0.05))
+
+
+def fails_late(view: View, params: Params) -> Target:
+    """Divide by zero after a day, in the middle of a leap."""
+    left_ns = 1_410_739_200_000_000_000 + 86_400_000_000_000 - view.time_ns
+    return Target(0 if left_ns > 0 else 1 // min(left_ns - left_ns, 0))
+
+
+def test_an_account_beyond_the_bound_is_settled_by_the_plain_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaps = []
+    land = leap.LeapingSession.land
+    monkeypatch.setattr(leap.LeapingSession, "land", lambda *args: (leaps.append(1), land(*args)))
+    plans = [plan_of(holds, seed) for seed in range(6)]
+    for plan in plans:
+        compare([reference.run(plan), compiled_engine.run(plan)])
+    assert leaps
+    leaps.clear()
+    monkeypatch.setattr(leap, "MOST", 10**6)  # as if integers ended here
+    for plan in plans:
+        compare([reference.run(plan), compiled_engine.run(plan)])
+    assert not leaps
+
+
+def test_a_strategy_that_fails_in_a_leap_fails_with_its_own_words() -> None:
+    plan = next(p for p in (plan_of(fails_late, seed) for seed in range(50)) if len(p.history.bars) > 60)
+    said = []
+    for engine in (reference, compiled_engine):
+        with pytest.raises(StrategyError) as caught:
+            engine.run(plan)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert "ZeroDivisionError" in said[0]
+
+
+def test_a_brief_has_the_marks_and_fills_of_a_run_and_nothing_to_mistake_it_for_one() -> None:
+    for seed in range(20):
+        plan = random_plan(seed, ("bars", "quotes")[seed % 2], "whimsical", debug=False)
+        prepared = compiled_engine.prepare(plan)
+        full, brief = compiled_engine.run(plan, prepared), compiled_engine.run_brief(plan, prepared)
+        rows = zip(brief.time_ns, brief.price_sat, brief.position_lots, brief.equity_sat, strict=True)
+        assert [tuple(map(int, row)) for row in rows] == full.marks[:-1]
+        assert brief.last == full.marks[-1]
+        assert (brief.fills, brief.notices) == (full.fills, full.notices)
+        assert not isinstance(brief, RunResult)
+        assert "postings" not in {field.name for field in fields(brief)}
+
+
+def test_postings_that_were_not_kept_cannot_be_mistaken_for_none() -> None:
+    plan = plan_of(holds)
+    quiet = replace(plan, settings=replace(plan.settings, keep_moves=False))
+    for engine in (reference, compiled_engine):
+        result = engine.run(quiet)
+        for look in (list, len, bool, lambda postings: postings == [], lambda postings: postings[0]):
+            with pytest.raises(UnsupportedError, match="without postings"):
+                look(result.postings)
+        assert result.marks == reference.run(plan).marks
+
+
+def test_plans_on_one_history_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    prepare = compiled_engine.prepare
+    monkeypatch.setattr(compiled_engine, "prepare", lambda plan: made.append(1) or prepare(plan))
+    first, second = plan_of(holds, 3), plan_of(holds, 4)
+    for plan in (first, second, first, second, first):
+        compare([reference.run(plan), compiled_engine.run(plan)])
+    assert len(made) == 2
+
+
+def test_one_preparation_serves_many_plans_and_no_other_history() -> None:
+    plan = random_plan(5, "bars", "whimsical", debug=False)
+    prepared = compiled_engine.prepare(plan)
+    for deposit_sat in (10**8, 10**9):
+        for seed in (1, 2, 3):
+            settings_ = replace(plan.settings, deposit_sat=deposit_sat, observe=False)
+            whim = replace(plan.strategy, params=replace(plan.strategy.params, seed=seed))
+            other = replace(plan, settings=settings_, strategy=whim)
+            compare([reference.run(other), compiled_engine.run(other, prepared)])
+    with pytest.raises(ValueError, match="another history"):
+        compiled_engine.run(random_plan(6, "bars", "whimsical", debug=False), prepared)
+
+
+# Interest in fixed width ------------------------------------------------------------------------------------------
+
+
+@njit
+def due_sat(per_contract: int, denominator: int, accruing: Any, mark_sat: int, time_s: int) -> int:
+    interest = new(structs.INTEREST)
+    structs.set_interest(interest, per_contract, denominator, accruing)
+    return interest.due_sat(mark_sat, time_s)  # type: ignore[no-any-return]
+
+
+numbers = st.integers(0, 2**62)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    fixed=numbers,
+    marked=numbers,
+    paid_before=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
+    per_contract=st.integers(1, 10_000),
+    mark_sat=st.integers(1, 10**11),
+    seconds=st.integers(0, 10**6),
+)
+def test_interest_in_64_bits_is_the_cores(
+    fixed: int, marked: int, paid_before: tuple[int, int], per_contract: int, mark_sat: int, seconds: int
+) -> None:
+    """Whatever the products, as long as the interest itself is below the stated bound."""
+    interest = Interest.__new__(Interest)
+    interest.from_s, interest.lots_per_contract = 1_410_739_200, per_contract
+    interest.denominator = INTEREST_DENOMINATOR * per_contract
+    interest.fixed, interest.fixed_paid = fixed, -fixed * paid_before[0]
+    interest.marked, interest.marked_paid = marked, -marked * paid_before[1]
+    expected = interest.due_sat(mark_sat, interest.from_s + seconds)
+    if expected > MOST_QUOTIENT:
+        return
+    paid, marked_paid = interest.fixed_paid, interest.marked_paid
+    accruing = Accruing(
+        interest.from_s, fixed, wrapped(paid), float(paid), marked, wrapped(marked_paid), float(marked_paid)
+    )
+    time_s = interest.from_s + seconds
+    assert due_sat(per_contract, interest.denominator, accruing, mark_sat, time_s) == expected
+
+
+def test_a_history_may_be_a_table() -> None:
+    for seed in range(6):
+        plan = random_plan(seed, ("bars", "quotes")[seed % 2], "whimsical", debug=False)
+        rows = plan.history.bars or plan.history.quotes
+        table = Rows(type(rows[0]), np.array(rows, np.int64).T)
+        assert list(table) == rows
+        assert list(table[1:3]) == rows[1:3]
+        history: Any = replace(plan.history, **{plan.history.kind: table})
+        compare([reference.run(plan), compiled_engine.run(replace(plan, history=history))])
+
+
+def test_a_sleeper_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core itself takes in a handful of 400 bars, and the marks of all are exact."""
+    calls = []
+    plan = squeezed_plan(3)
+    strategy = Strategy("none", holds_nothing, Params())
+    plan = replace(plan, strategy=strategy)
+    columns = compiled_engine.prepare(plan).columns
+    assert len(columns.stretch_low_edge) == len(plan.history.bars) // STRETCH
+    take = Course._take
+    monkeypatch.setattr(Course, "_take", lambda *args: (calls.append(1), take(*args)))
+    compare([reference.run(plan), compiled_engine.run(plan)])
+    assert 0 < len(calls) < 20
+
+
+def holds_nothing(view: View, params: Params) -> Target:
+    return Target(0, wake=Wake(-1.0, 9.0))
