@@ -1,7 +1,7 @@
 """Which trials a sweep makes: values of parameters from their declared ranges, by grid, at random or where one points.
 
-A value is made exactly (fractions and `decimal`), then rounded once to what the setting's kind keeps, so that a trial
-is the same on every machine and `show` writes it as a configuration would.
+A value between the ends of a range is made exactly (fractions and `decimal`) and rounded to six digits and to what the
+setting's kind keeps, so a trial is the same on every machine and `show` writes it as a person would.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.fields.ranges import LOG
 MOST_TRIALS: Final = 100_000
 """The rows of a sweep are held in memory, some 4 KB each: more trials say no more about a strategy."""
 _SIGNIFICANT: Final = 6
-"""Digits of a value that was drawn, or made on a log scale: finer differences mean nothing, six are read easily."""
+"""Digits of a value between the ends of its range: finer differences mean nothing, six are read easily."""
 _EXACT: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _SHORT: Final = Context(prec=_SIGNIFICANT, rounding=ROUND_HALF_EVEN)
 
@@ -48,14 +48,24 @@ class Axis:
         if not span.is_span:
             return span.values
         count = span.points - 1
-        return tuple(dict.fromkeys(self._at(Fraction(index, count)) for index in range(count + 1)))
+        return tuple(dict.fromkeys(self.at(Fraction(index, count)) for index in range(count + 1)))
 
-    def at(self, place: float) -> Any:
+    def at(self, place: float | Fraction) -> Any:
         """Return the value at `place`, from 0 (lowest) to 1 (highest), to six significant digits of the range."""
         span = self.range
         if not span.is_span:
             return span.values[min(int(place * len(span.values)), len(span.values) - 1)]
-        return self._at(Fraction(place), rounded=True)
+        if place in (0, 1):
+            return span.high if place else span.low
+        low, high = _exact(span.low), _exact(span.high)
+        if span.scale == LOG:
+            log_low, log_high = (_EXACT.ln(_decimal(end)) for end in (low, high))
+            step = _EXACT.multiply(_EXACT.subtract(log_high, log_low), _decimal(Fraction(place)))
+            found = Fraction(_SHORT.plus(_EXACT.exp(_EXACT.add(log_low, step))))
+        else:
+            digit = _digit(high - low)
+            found = round((low + (high - low) * Fraction(place)) / digit) * digit  # rounded half to even
+        return self._kept(min(max(found, low), high))
 
     def place(self, value: Any) -> float:
         """Return where a value lies between the lowest (0) and the highest (1): what `at` was given, but rounded."""
@@ -66,23 +76,6 @@ class Axis:
         if span.scale == LOG:
             return math.log(here / low) / math.log(high / low)
         return (here - low) / (high - low)
-
-    def _at(self, place: Fraction, rounded: bool = False) -> Any:
-        """Return the value at `place`: exact on a linear scale unless `rounded`, short on a log scale."""
-        span = self.range
-        low, high = _exact(span.low), _exact(span.high)
-        if span.scale == LOG:
-            log_low, log_high = (_EXACT.ln(_EXACT.divide(end.numerator, end.denominator)) for end in (low, high))
-            step = _EXACT.multiply(
-                _EXACT.subtract(log_high, log_low), _EXACT.divide(place.numerator, place.denominator)
-            )
-            found = Fraction(_SHORT.plus(_EXACT.exp(_EXACT.add(log_low, step))))
-        else:
-            found = low + (high - low) * place
-            if rounded:
-                digit = _digit(high - low)
-                found = round(found / digit) * digit  # rounded half to even
-        return self._kept(min(max(found, low), high))
 
     def _kept(self, value: Fraction) -> Any:
         """Return `value` as the setting keeps it: integers and multiples of a step are rounded half to even."""

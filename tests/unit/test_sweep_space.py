@@ -55,6 +55,7 @@ def test_a_grid_has_exact_values_in_the_parameter_s_own_unit(tmp_path: Path) -> 
   - use: carry_aware_band
     sweep:
       horizon: {from: 1 d, to: 30 d, points: 3}
+      margin: {from: 0, to: 1, points: 4}
       exit_margin: {values: [0.1, -0.3]}
   - use: hold_long
     sweep: {size: {from: 1 contract, to: 10 contracts, points: 4}}
@@ -65,14 +66,15 @@ def test_a_grid_has_exact_values_in_the_parameter_s_own_unit(tmp_path: Path) -> 
     assert shown(band.axes[1]) == ["0.01", "0.02", "0.04", "0.08", "0.16"]
     assert shown(band.axes[2]) == ["true", "false"]
     assert shown(carry.axes[0]) == ["1 d", "372 h", "30 d"]
-    assert shown(carry.axes[1]) == ["0.1", "-0.3"], "in the order in which they are written"
+    assert shown(carry.axes[1]) == ["0", "0.33333", "0.66667", "1"]
+    assert shown(carry.axes[2]) == ["0.1", "-0.3"], "in the order in which they are written"
     assert shown(hold.axes[0]) == ["1 contract", "4 contracts", "7 contracts", "10 contracts"]
     trials = list(grid((band, carry, hold)))
-    assert len(trials) == 10 * 5 * 2 + 3 * 2 + 4
-    assert [trial.number for trial in trials] == list(range(110))
-    assert trials[1].values == (0.05, 0.01, False) and trials[100].values == (86_400 * 10**9, 0.1)
+    assert len(trials) == 10 * 5 * 2 + 3 * 4 * 2 + 4
+    assert [trial.number for trial in trials] == list(range(128))
+    assert trials[1].values == (0.05, 0.01, False) and trials[100].values == (86_400 * 10**9, 0.0, 0.1)
     assert band.shown(trials[1].values) == {"entry_band": "0.05", "exit_band": "0.01", "go_short": "false"}
-    assert carry.arguments(trials[100].values) == {"horizon_ns": 86_400 * 10**9, "exit_margin": 0.1}
+    assert carry.arguments(trials[100].values) == {"horizon_ns": 86_400 * 10**9, "margin": 0.0, "exit_margin": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ KINDS = [
     (Fraction(), "0.001", "4"),
     (Duration(), "1 h", "365 d"),
     (Integer(), "1", "1000"),
-    (Money(), "1 sat", "100 BTC"),
+    (Money(), "0.001 BTC", "100 BTC"),
     (Size(), "0.01 contracts", "50 contracts"),
 ]
 
