@@ -33,10 +33,10 @@ class World(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What came of a world: decisions by strategy, and what was opened besides the run's inputs."""
+    """What came of a world: decisions by strategy, and in words what was read besides the run's inputs."""
 
     decisions: dict[str, list[Decision]]
-    opened: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Verdict:
     worlds: int
     decisions: dict[str, int]
     findings: tuple[Finding, ...]
-    opened: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def check(
@@ -96,7 +96,7 @@ def check(
             inputs |= _inputs(run, config, together, truth, change, Path(scratch), workers)
     findings = [Finding(name, moved, change.cut_ns, inputs[name]) for name, (moved, change) in firsts.items()]
     counts = {strategy: len(truth.decisions[strategy]) for strategy in names}
-    return Verdict(instants, len(changes), counts, tuple(findings), truth.opened)
+    return Verdict(instants, len(changes), counts, tuple(findings), truth.notes)
 
 
 def cut_instants(run: Run, cuts: int, seed: int) -> tuple[int, ...]:
@@ -141,9 +141,9 @@ def _unchanged(run: Run, config: Path) -> dict[str, str]:
 
 def decide_in(world: World) -> Seen:
     """Return what strategies decide in a world; for a process of its own, in which nothing has been read yet."""
-    from backtests.bias.redirect import lead
+    from backtests.bias.redirect import lead, native_readers
 
-    opened = lead(world.led)
+    noted = lead(world.led)
     run = load_run(world.config)
     decisions = {}
     for plan in run.plans:
@@ -151,7 +151,7 @@ def decide_in(world: World) -> Seen:
             ended = plan if world.end_ns is None else replace(plan, end_ns=world.end_ns)
             # Every engine posts the same; this one asks the strategy in Python, where it can be heard.
             decisions[plan.strategy.name] = decisions_of(ended, lambda each: run_plan(each, REFERENCE))
-    return Seen(decisions, tuple(sorted(opened)))
+    return Seen(decisions, tuple(sorted(noted | native_readers(world.led))))
 
 
 def _require_repeatable(truth: Seen, again: Seen) -> None:
@@ -210,7 +210,7 @@ def as_text(verdict: Verdict) -> str:
         lines.append(f"{strategy}: BIASED at {iso_utc(finding.moved.time_ns)}: moved by {inputs}")
         lines.append(f"  after {iso_utc(finding.cut_ns)} {moved_text(finding.moved)}")
     lines.append(f"{verdict.worlds} other futures, changed after {', '.join(map(iso_utc, verdict.cuts_ns))}")
-    lines += [f"Note: {name} was opened, which this check does not change." for name in verdict.opened]
+    lines += [f"Note: {note}." for note in verdict.notes]
     return "\n".join(lines)
 
 
@@ -232,5 +232,5 @@ def as_document(verdict: Verdict) -> dict[str, Any]:
             }
             for finding in verdict.findings
         ],
-        "opened_besides": verdict.opened,
+        "notes": verdict.notes,
     }

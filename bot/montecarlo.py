@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from backtests.montecarlo import Risk, Row, Sampled, risk_of, row_of, sampled_days
+from backtests.output import btc_text
 from backtests.plan import Plan
 from bot.chain.chain import Chain
 from bot.chain.difficulty import difficulty_float
@@ -21,7 +22,7 @@ from bot.core.accrual import block_income_sat, pool_fee_sat
 from bot.core.contract import PRO_RATA, Contract
 from bot.core.events import Block
 from bot.core.units import NS_PER_DAY, PPM
-from bot.errors import ConfigError, Problem, StrategyError
+from bot.errors import ConfigError, HistoryError, Problem, StrategyError
 from bot.history.chain_path import simulate_chain
 from bot.history.series import BARS, History
 from bot.history.simulate import RATES_NS, STEP_NS, simulate
@@ -111,7 +112,7 @@ def carry_out(experiment: Experiment, workers: int, progress: Callable[[str], No
 def risks(results: Sequence[Result], names: Sequence[str], seed: int) -> list[Risk]:
     """Return the risk of each strategy over the results of an experiment."""
     found = []
-    for at, _ in enumerate(names):
+    for at in range(len(names)):
         rows = [result.rows[at] for result in results]
         found.append(risk_of([row.profit_sat for row in rows], [row.liquidations > 0 for row in rows], seed))
     return found
@@ -174,6 +175,10 @@ def _market(run: Run, contract: Contract, chain: Chain, seed: int) -> History:
         interval_ns = RATES_NS
     made = simulate(contract, chain, seed=seed, interval_ns=interval_ns, step_ns=_step_ns(run, interval_ns))
     bars, quotes = (made.bars, []) if run.history.kind == BARS else ([], made.quotes)
+    highest_sat = max([bar.high_sat for bar in bars] or [quote.ask_sat for quote in quotes])
+    if highest_sat > run.settings.max_price_sat:
+        what = f"{btc_text(highest_sat)} BTC is above max_price, {btc_text(run.settings.max_price_sat)} BTC"
+        raise HistoryError([Problem(f"simulated market, seed {seed}", what, "raise trading.max_price in the contract")])
     return History(bars, quotes, made.rates if run.history.rates else [], simulated=True, sources=())
 
 
@@ -187,21 +192,20 @@ def _step_ns(run: Run, interval_ns: int) -> int:
 def run_in(world: World, experiment: Experiment, run: Run, number: int) -> Result:
     """Return what the experiment's strategies make of a world."""
     payout_sat = sum(_paid_sat(world.contract, block) for block in world.blocks)
-    contracts_lots, per_contract = world.contract.tranche_lots, world.contract.lots_per_contract
-    paid_sat = payout_sat * per_contract // contracts_lots  # rounded down
+    paid_sat = payout_sat * world.contract.lots_per_contract // world.contract.tranche_lots  # rounded down
     first, last = world.blocks[0].target, world.blocks[-1].target
     rows: list[Row] = []
     sampled: list[Sampled] = []
     for plan in run.plans:
         if plan.strategy.name in experiment.names:
-            result = run_plan(plan_in(world, plan, run), run.engine)
+            result = run_plan(plan_in(world, plan), run.engine)
             rows.append(row_of(result, number, world.seeds, paid_sat, first * PPM // last))  # rounded down
             sampled.append(sampled_days(result))
     difficulty = _daily_difficulty(world, run.settings.start_ns, run.settings.end_ns)
     return Result(tuple(rows), tuple(one.equity_sat for one in sampled), sampled[0].price_sat, difficulty)
 
 
-def plan_in(world: World, plan: Plan, run: Run) -> Plan:
+def plan_in(world: World, plan: Plan) -> Plan:
     """Return the plan of one strategy in a world."""
     start_ns = plan.settings.start_ns
     return replace(

@@ -1,8 +1,8 @@
 """Whoever opens a file of the run's inputs from here on gets another one; what else is opened is noted.
 
 For a process of its own, made for one changed world and thrown away after it: `lead` exchanges Python's own `open`,
-`io.open` and `os.open` for good. A library that opens files in native code (the readers of pyarrow and polars) is not
-led, and what it opens is not noted: docs/robustness.md says so to users.
+`io.open` and `os.open` for good. A library that opens files in native code (the readers of pyarrow and polars, and so
+`pandas.read_parquet`) is not led, and what it opens cannot be noted: that it was loaded is (`native_readers`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 _CODE_SUFFIXES: Final = (".py", ".pyc", ".so", ".pth", "METADATA", "entry_points.txt")
+_NATIVE_READERS: Final = ("pyarrow", "polars", "duckdb", "h5py", "tables", "sqlite3")
 _OWN_PLACES: Final = ("/proc/", "/dev/", "/sys/", "/etc/")
 
 
 def lead(led: Mapping[str, str]) -> set[str]:
-    """Lead opens of each path in `led` to the path that it maps to; return the set in which others are noted.
+    """Lead opens of each path in `led` to the path that it maps to; return the set in which others are noted, in words.
 
     Paths are compared as they are on disk, links resolved. Only reading is noted, no code, none of Python's own files.
     """
@@ -50,17 +51,24 @@ def lead(led: Mapping[str, str]) -> set[str]:
         if event == "open" and isinstance(arguments[0], str | bytes) and not _writes(arguments[2]):
             path = os.path.realpath(os.fsdecode(arguments[0]))
             if path not in expected and not path.endswith(_CODE_SUFFIXES) and not path.startswith(own):
-                noted.add(path)
+                noted.add(f"{path} was opened, which this check does not change")
         elif event == "socket.connect":
-            noted.add(f"a connection to {arguments[1]}")
+            noted.add(f"a connection to {arguments[1]} was made, which this check does not change")
         elif event in ("subprocess.Popen", "os.system"):
-            noted.add(f"a command, {arguments[0]}")
+            noted.add(f"{arguments[0]} was run, and what that read this check does not change")
 
     builtins.open = led_open
     io.open = led_open
     os.open = led_os_open
     sys.addaudithook(note)
     return noted
+
+
+def native_readers(led: Mapping[str, str]) -> set[str]:
+    """Return in words which loaded libraries read files past `lead`; the run itself reads Parquet with pyarrow."""
+    ours = ("pyarrow",) if any(path.endswith(".parquet") for path in led) else ()
+    loaded = (name for name in _NATIVE_READERS if name in sys.modules and name not in ours)
+    return {f"{name} was loaded, whose own readers this check neither changes nor sees" for name in loaded}
 
 
 def _writes(flags: Any) -> bool:

@@ -177,7 +177,9 @@ def test_bundled_strategies_are_clean_and_a_copy_of_the_history_is_told_of(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.csv").write_bytes(QUOTES.read_bytes())
-    Path("copied.py").write_text(LEAKS.replace(f"QUOTES = Path({str(QUOTES)!r})", "QUOTES = Path('mine.csv')"))
+    Path("copied.py").write_text(
+        "import pyarrow\n" + LEAKS.replace(f"QUOTES = Path({str(QUOTES)!r})", "QUOTES = Path('mine.csv')")
+    )
     shutil.copytree(BUNDLED, "figures")
     Path("fees.yaml").write_text(CONTRACT.read_text().replace("basis: pps", "basis: fpps"))
     uses = ("fair_value_band", "carry_aware_band", "hold_long", "hold_short", "own_and_lend", "copied:closure")
@@ -186,6 +188,7 @@ def test_bundled_strategies_are_clean_and_a_copy_of_the_history_is_told_of(
     assert main(["bias", str(path), "--cuts", "1"]) == 0
     out = capsys.readouterr().out
     assert out.count("none of") == len(uses) and "figures" not in out
+    assert "pyarrow was loaded, whose own readers" in out
     assert f"Note: {workplace / 'mine.csv'} was opened, which this check does not change." in out
 
 

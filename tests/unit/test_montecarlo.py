@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from backtests.montecarlo.risk import risk_of, share_of
 from bot.cli import main
+from bot.errors import HistoryError
 from bot.montecarlo import VARIED, Experiment, experiment_of, run_in, world_of
 from bot.run import Run, load_run
 
@@ -132,6 +133,17 @@ def test_liquidations_are_counted() -> None:
     chosen = experiment_of(run, path, "financed", 2, 1, ("market",))
     (row,) = run_in(world_of(chosen, run, 0), chosen, run, 0).rows
     assert row.liquidations > 0 and row.margin_calls > 0 and row.profit_sat < 0 < row.drawdown_sat
+
+
+def test_a_price_that_the_contract_does_not_believe_is_refused(config: Path, tmp_path: Path) -> None:
+    contract = tmp_path / "low.yaml"
+    contract.write_text(CONTRACT.read_text().replace("max_price: 10 BTC", "max_price: 2.3 BTC"))
+    config.write_text(config.read_text().replace(str(CONTRACT), str(contract)))
+    run = load_run(config)
+    chosen = experiment(run, config, "market")
+    with pytest.raises(HistoryError, match=r"simulated market, seed [0-9]+: 2\.[0-9]+ BTC is above max_price, 2\.3"):
+        for number in range(12):
+            world_of(chosen, run, number)
 
 
 @pytest.mark.parametrize("kind", ["quotes", "bars"])
