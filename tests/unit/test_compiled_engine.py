@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -292,3 +294,21 @@ def test_a_sleeper_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def holds_nothing(view: View, params: Params) -> Target:
     return Target(0, wake=Wake(-1.0, 9.0))
+
+
+def test_a_run_is_forgotten_when_nobody_holds_its_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the garbage collector: thousands of runs in one process must not pile up."""
+    alive = []
+    finish = Course.finish
+    monkeypatch.setattr(Course, "finish", lambda self: (alive.append(weakref.ref(self)), finish(self)))
+    gc.disable()
+    try:
+        brief = compiled_engine.run_brief(plan_of(holds))
+        assert alive[0]() is not None
+        assert len(brief.equity_sat)
+        del brief
+        assert alive[0]() is None
+        compiled_engine.run(plan_of(holds))
+        assert alive[1]() is None
+    finally:
+        gc.enable()
