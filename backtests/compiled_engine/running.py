@@ -57,7 +57,7 @@ class Course:
         scan, whole, real = self._scanner.scan, self._scanner.whole, self._scanner.real
         try:
             landing = Landing(*scan(self._columns_at, self._terms, start, whole, real))
-        except ArithmeticError:  # in the strategy: asked event by event, the core says when and why
+        except Exception:  # noqa: BLE001 - the strategy's: asked event by event, the core says when and why
             return self._walk(start.at)
         if landing.at > start.at:
             self.session.land(landing, landing.at - start.at, self._prepared, self._feed)

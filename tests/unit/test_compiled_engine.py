@@ -178,6 +178,29 @@ def test_a_strategy_that_fails_in_a_leap_fails_with_its_own_words() -> None:
     assert "ZeroDivisionError" in said[0]
 
 
+def off_the_tick_later(view: View, params: Params) -> Target:
+    """Hold a large position, and answer nonsense a day later, when the drawdown has long halted the account."""
+    late = view.time_ns > 1_410_739_200_000_000_000 + 86_400_000_000_000
+    return Target(view.lots_for(params.share), -1 if late else 0)
+
+
+def test_nonsense_is_refused_of_a_halted_account_too() -> None:
+    plans = [plan_of(off_the_tick_later, seed) for seed in range(120)]
+    halted = 0
+    for plan in plans:
+        limits = replace(plan.settings.limits, max_drawdown_ppm=1_000)
+        plan = replace(plan, settings=replace(plan.settings, limits=limits))
+        said = []
+        for engine in (reference, compiled_engine):
+            try:
+                said.append(str(engine.run(plan).notices))
+            except StrategyError as error:
+                said.append(str(error))
+        assert said[0] == said[1]
+        halted += "limit_price_sat -1 is negative" in said[0]
+    assert halted > 10
+
+
 def test_a_brief_has_the_marks_and_fills_of_a_run_and_nothing_to_mistake_it_for_one() -> None:
     for seed in range(20):
         plan = random_plan(seed, ("bars", "quotes")[seed % 2], "whimsical", debug=False)
