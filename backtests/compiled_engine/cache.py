@@ -16,10 +16,15 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from bot import core
+from bot import core, trader
 from strategies import view
 
-OURS = (*Path(core.__file__ or "").parent.glob("*.py"), *Path(__file__).parent.glob("*.py"), Path(view.__file__))
+OURS = (
+    *Path(core.__file__ or "").parent.glob("*.py"),
+    *Path(__file__).parent.glob("*.py"),
+    Path(view.__file__),
+    Path(trader.__file__),
+)
 
 
 def home() -> Path:

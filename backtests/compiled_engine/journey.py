@@ -6,18 +6,11 @@ from typing import Any, Final, NamedTuple, get_type_hints
 
 import numpy as np
 
-END: Final = 0
-"""The leap came to the last event it was given, or to one that must be taken in by the core itself."""
-ASK: Final = 1
-"""It came to an event at which the strategy wants something else than what it has, or must be asked in Python."""
-
-
 REAL_COLUMNS: Final = (
     *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
     *("stretch_low_edge", "stretch_high_edge"),
 )
-
-
+"""Columns of floats; all others are whole numbers."""
 STRETCH: Final = 16
 """So many events are summed up in one entry of the columns of stretches."""
 
@@ -150,7 +143,6 @@ class Landing(NamedTuple):
     """Where a leap ended: `at` is the first event not taken in; what the strategy answered last, if it was asked."""
 
     at: int
-    why: int
     peak_sat: int
     asked: bool
     asleep_until_ns: int

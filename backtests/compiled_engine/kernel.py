@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 from backtests.compiled_engine.answers import Answer
-from backtests.compiled_engine.journey import ASK, END, STRETCH, Columns, Departure, Terms
+from backtests.compiled_engine.journey import STRETCH, Columns, Departure, Terms
 from backtests.compiled_engine.shapes import at_address, compiles, new
 from backtests.compiled_engine.structs import (
     COLUMNS,
@@ -47,16 +47,36 @@ def set_params(params: Any, whole: Any, real: Any) -> None:
     raise NotImplementedError
 
 
+def _idle(start: Departure) -> Answer:
+    """Return what was last reached, its position within the limit."""
+    return Answer(
+        within(start.idle_lots, start.most_lots),
+        start.idle_limit_sat,
+        start.idle_financed,
+        start.idle_lend_lots,
+        start.idle_lend_rate_ppb_day,
+        False,
+        0.0,
+        0.0,
+        0,
+    )
+
+
+def _is_sound(answer: Answer, tick_sat: int) -> bool:
+    """Return whether strategies.view.target_fault, which asks for types besides, would find nothing."""
+    prices = answer.limit_price_sat >= 0 and answer.limit_price_sat % tick_sat == 0
+    loans = answer.lend_lots >= 0 and answer.lend_rate_ppb_day >= 0
+    return prices and loans and answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
+
+
 def _is_reached(answer: Answer, idle: Answer, most_lots: int) -> bool:
-    """Return whether the trader would do nothing for `answer`; one with edges that are no numbers must be refused."""
+    """Return whether the trader would do nothing for `answer`."""
     return (
         within(answer.position_lots, most_lots) == idle.position_lots
         and answer.limit_price_sat == idle.limit_price_sat
         and answer.financed == idle.financed
         and answer.lend_lots == idle.lend_lots
         and answer.lend_rate_ppb_day == idle.lend_rate_ppb_day
-        and answer.low_edge == answer.low_edge
-        and answer.high_edge == answer.high_edge
     )
 
 
@@ -73,10 +93,10 @@ def _passes(worth: Any, market: Any, start: Departure, columns: Columns, at: int
     hold at the worst price of the stretch, the last moment, and whichever end of the dividend index is the worse.
     """
     stretch, last = at // STRETCH, at + STRETCH - 1
-    low_sat, high_sat, time_ns = (
+    time_ns, low_sat, high_sat = (
+        columns.known_ns[last],
         columns.stretch_low_sat[stretch],
         columns.stretch_high_sat[stretch],
-        columns.known_ns[last],
     )
     before_sat = worth.fixed_sat
     if start.has_owed and worth.margin_lots >= 0 and not _is_long_safe(worth, market, low_sat, time_ns):
@@ -124,7 +144,7 @@ def _can_pass(columns: Columns, start: Departure, at: int, before: tuple[int, in
     )
 
 
-for _part in (_is_reached, _opens_safely, _passes, _is_long_safe, _can_pass):
+for _part in (_idle, _is_sound, _is_reached, _opens_safely, _passes, _is_long_safe, _can_pass):
     compiles(_part)
 
 
@@ -137,11 +157,11 @@ def scan(columns_at: int, terms: Terms, start: Departure, whole: Any, real: Any)
     is then that of the events seen, which is the true one wherever a drawdown is limited.
     """
     columns = at_address(COLUMNS, columns_at)
-    market, worth, view, value, params = new(STATE), new(STANDING), new(VIEW), new(VALUE), new(PARAMS)
+    market, worth, view, params = new(STATE), new(STANDING), new(VIEW), new(PARAMS)
     set_market(market, new(CONTRACT_SHAPE), new(LENDING), new(RULES), terms, start)
     set_worth(worth, market.contract, new(INTEREST), new(INTEREST), start)
     set_params(params, whole, real)
-    view.contract, view._state, view._value, view.position_lots = market.contract, market, value, worth.lots
+    view.contract, view._state, view._value, view.position_lots = market.contract, market, new(VALUE), worth.lots
     before_ns, blocks, rates = start.before_ns, start.blocks_seen, start.rates_seen
     worth.earn(columns.index[blocks])
     owes = start.has_owed
@@ -149,19 +169,8 @@ def scan(columns_at: int, terms: Terms, start: Departure, whole: Any, real: Any)
     if start.halted:
         floor_sat = 0
     asleep_until_ns, low_edge, high_edge = start.asleep_until_ns, start.low_edge, start.high_edge
-    idle = Answer(
-        within(start.idle_lots, start.most_lots),
-        start.idle_limit_sat,
-        start.idle_financed,
-        start.idle_lend_lots,
-        start.idle_lend_rate_ppb_day,
-        False,
-        0.0,
-        0.0,
-        0,
-    )
-    answer, asked = idle, False
-    at, why = start.at, END
+    idle = _idle(start)
+    answer, asked, at = idle, False, start.at
     while at < start.stop:
         if at % STRETCH == 0 and at + STRETCH <= start.stop:
             before, band = (rates, asleep_until_ns), (low_edge, high_edge)
@@ -190,14 +199,11 @@ def scan(columns_at: int, terms: Terms, start: Departure, whole: Any, real: Any)
         fair_sat = columns.fair_sat[at]
         edge = mark_sat / fair_sat - 1.0 if fair_sat > 0.0 else inf  # View.edge, inlined
         if known_ns >= asleep_until_ns or not low_edge <= edge <= high_edge:
-            market.mark_sat = mark_sat
-            show(value, columns, at, blocks)
-            view.time_ns, view.equity_sat = known_ns, equity
-            view._bid_sat, view._bid_size_lots = columns.bid_sat[at], columns.bid_size_lots[at]
-            view._ask_sat, view._ask_size_lots = columns.ask_sat[at], columns.ask_size_lots[at]
+            show(view, columns, at, blocks, equity)
             latest = decide(view, params)
+            if not _is_sound(latest, terms.tick_sat):
+                break  # the core says what is wrong with it
             if not start.halted and not _is_reached(latest, idle, start.most_lots):
-                why = ASK
                 break
             answer, asked = latest, True
             low_edge, high_edge = answer.low_edge, answer.high_edge
@@ -208,7 +214,7 @@ def scan(columns_at: int, terms: Terms, start: Departure, whole: Any, real: Any)
                 floor_sat = ceil_div(peak_sat * start.floor_ppm, PPM)
         before_ns = known_ns
         at += 1
-    return at, why, peak_sat, asked, asleep_until_ns, answer
+    return at, peak_sat, asked, asleep_until_ns, answer
 
 
 def fill(columns_at: int, terms: Terms, start: Departure, stop: int, equity_sat: Any) -> None:

@@ -130,6 +130,11 @@ class Feed:
                 at = row + 1
 
 
+def no_more() -> int:
+    """Return 0: no event was passed by."""
+    return 0
+
+
 class LeapingSession(Session):
     """A session that can say where it stands, and be set down further on."""
 
@@ -138,7 +143,7 @@ class LeapingSession(Session):
     def __init__(self, settings: SessionSettings, strategy: Strategy, late: LateValue) -> None:
         super().__init__(settings, strategy, cast(FairValue, late))
         self.late = late
-        self.highest_passed_sat: Callable[[], int] = lambda: 0
+        self.highest_passed_sat: Callable[[], int] = no_more
         """The highest equity of the events that were passed by unseen."""
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from backtests.compiled_engine import Brief
 from backtests.compiled_engine.journey import Departure, Landing, Terms
-from backtests.compiled_engine.leap import Feed, LateValue, LeapingSession
+from backtests.compiled_engine.leap import Feed, LateValue, LeapingSession, no_more
 from backtests.compiled_engine.prepared import Prepared
 from backtests.compiled_engine.strategy import filler, scanner
 from backtests.plan import Plan
@@ -50,13 +50,14 @@ class Course:
                 at += 1
         self._feed.up_to(self._plan.end_ns)
         session.finish(self._plan.end_ns)
+        session.highest_passed_sat = no_more  # or the run would hold itself in memory
 
     def _leap(self, start: Departure) -> int:
         """Take in events by machine code; return the first one left."""
         scan, whole, real = self._scanner.scan, self._scanner.whole, self._scanner.real
         try:
             landing = Landing(*scan(self._columns_at, self._terms, start, whole, real))
-        except ArithmeticError:  # in the strategy: asked event by event, the core says when and why
+        except Exception:  # noqa: BLE001 - the strategy's: asked event by event, the core says when and why
             return self._walk(start.at)
         if landing.at > start.at:
             self.session.land(landing, landing.at - start.at, self._prepared, self._feed)

@@ -176,8 +176,12 @@ def set_worth(worth: Any, contract: Any, owed: Any, lent: Any, start: Departure)
     worth.owed, worth.lent = owed, lent
 
 
-def show(value: Any, columns: Columns, at: int, blocks: int) -> None:
-    """Let the value be what it is at event `at`."""
+def show(view: Any, columns: Columns, at: int, blocks: int, equity_sat: int) -> None:
+    """Let the view be that of event `at`, after so many blocks."""
+    value, view._state.mark_sat = view._value, columns.mark_sat[at]
+    view.time_ns, view.equity_sat = columns.known_ns[at], equity_sat
+    view._bid_sat, view._bid_size_lots = columns.bid_sat[at], columns.bid_size_lots[at]
+    view._ask_sat, view._ask_size_lots = columns.ask_sat[at], columns.ask_size_lots[at]
     value.fair_sat, value.difficulty = columns.fair_sat[at], columns.difficulty[blocks]
     value.fair_long_sat, value.fair_short_sat = columns.fair_long_sat[at], columns.fair_short_sat[at]
     value.fair_lender_sat = columns.fair_lender_sat[at]

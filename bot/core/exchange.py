@@ -26,7 +26,7 @@ from bot.core.events import (
 )
 from bot.core.ledger import MARKET, Account
 from bot.core.lending import add_offer, drop_offer, lend_to_market, on_swap_rate, overdue_lots, pay_interest, refinance
-from bot.core.margin import margin_equity_sat, requirement_sat, total_equity_sat
+from bot.core.margin import margin_equity_sat, requirement_sat, standing, total_equity_sat
 from bot.core.order import (
     EXCHANGE,
     TRADING,
@@ -330,6 +330,8 @@ class Exchange:
     def _check_margin(self, account: Account) -> None:
         """Liquidate below maintenance; call once below the call level; forget the call above it."""
         state = self.state
+        if not account.called and standing(state, account).is_safe(state, state.mark_sat, state.time_ns):
+            return
         lots = account.margin_lots(state.ledger)
         equity = margin_equity_sat(state, account, state.time_ns)
         required = requirement_sat(lots, state.mark_sat, state.contract.lots_per_contract, state.maintenance_ppm)

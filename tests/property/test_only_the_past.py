@@ -70,17 +70,17 @@ def test_no_past_decision_moves(config: str, hours: int, seconds: int, seed: int
 
 
 @pytest.mark.parametrize("config", ["config.yaml", "examples/hourly-bars.yaml"])
-@given(hours=st.integers(1, 24 * DAYS - 1), seed=st.integers(0, 2**32))
+@given(hours=st.integers(1, 24 * DAYS - 1), seconds=st.integers(1, 3599), seed=st.integers(0, 2**32))
 @settings(max_examples=4, deadline=None)
 def test_what_the_compiled_engine_prepares_from_the_whole_history_moves_nothing_either(
-    config: str, hours: int, seed: int
+    config: str, hours: int, seconds: int, seed: int
 ) -> None:
     for plan in plans(config):
         quiet = replace(plan, settings=replace(plan.settings, observe=False))
         if plan.strategy.name == "early_exit_short":
             assert "early_exit_short.py" in str(compiled_engine.lacks(quiet))
             continue
-        cut_ns = plan.settings.start_ns + hours * 3600 * NS_PER_S
+        cut_ns = plan.settings.start_ns + (hours * 3600 + seconds) * NS_PER_S
         after = compiled_engine.run(with_other_future(quiet, Change(cut_ns, seed)))
         assert past(untouched(plan), cut_ns)[:5] == past(after, cut_ns)[:5], plan.strategy.name
 

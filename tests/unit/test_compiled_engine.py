@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,29 @@ def test_a_strategy_that_fails_in_a_leap_fails_with_its_own_words() -> None:
     assert "ZeroDivisionError" in said[0]
 
 
+def off_the_tick_later(view: View, params: Params) -> Target:
+    """Hold a large position, and answer nonsense a day later, when the drawdown has long halted the account."""
+    late = view.time_ns > 1_410_739_200_000_000_000 + 86_400_000_000_000
+    return Target(view.lots_for(params.share), -1 if late else 0)
+
+
+def test_nonsense_is_refused_of_a_halted_account_too() -> None:
+    plans = [plan_of(off_the_tick_later, seed) for seed in range(120)]
+    halted = 0
+    for plan in plans:
+        limits = replace(plan.settings.limits, max_drawdown_ppm=1_000)
+        plan = replace(plan, settings=replace(plan.settings, limits=limits))
+        said = []
+        for engine in (reference, compiled_engine):
+            try:
+                said.append(str(engine.run(plan).notices))
+            except StrategyError as error:
+                said.append(str(error))
+        assert said[0] == said[1]
+        halted += "limit_price_sat -1 is negative" in said[0]
+    assert halted > 10
+
+
 def test_a_brief_has_the_marks_and_fills_of_a_run_and_nothing_to_mistake_it_for_one() -> None:
     for seed in range(20):
         plan = random_plan(seed, ("bars", "quotes")[seed % 2], "whimsical", debug=False)
@@ -292,3 +317,21 @@ def test_a_sleeper_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def holds_nothing(view: View, params: Params) -> Target:
     return Target(0, wake=Wake(-1.0, 9.0))
+
+
+def test_a_run_is_forgotten_when_nobody_holds_its_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the garbage collector: thousands of runs in one process must not pile up."""
+    alive = []
+    finish = Course.finish
+    monkeypatch.setattr(Course, "finish", lambda self: (alive.append(weakref.ref(self)), finish(self)))
+    gc.disable()
+    try:
+        brief = compiled_engine.run_brief(plan_of(holds))
+        assert alive[0]() is not None
+        assert len(brief.equity_sat)
+        del brief
+        assert alive[0]() is None
+        compiled_engine.run(plan_of(holds))
+        assert alive[1]() is None
+    finally:
+        gc.enable()
