@@ -132,15 +132,19 @@ def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) 
     assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 20
 
 
-def test_a_strategy_that_raises_is_halted_by_name_and_stays_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("raises_at", "RuntimeError: as it was told"), ("nonsense_at", "limit_price_sat -5 is negative")],
+)
+def test_a_strategy_that_fails_is_halted_by_name_and_stays_so(tmp_path: Path, fault: str, said: str) -> None:
     plan, text = paper_plan(3, "quotes")
-    failing = text.replace("{seed", f"{{raises_at: {plan.history.quotes[5].time_ns}, seed")
+    failing = text.replace("{seed", f"{{{fault}: {plan.history.quotes[5].time_ns}, seed")
     plan = replace(plan, strategy=loaded_strategies(failing)[0])
     paper_run(tmp_path / "j", plan, failing, 3, controls=False)
     run = outcome(tmp_path / "j")
     assert run is not None
     (halt,) = [content for venue, content in run.happenings if venue]
-    assert (halt.action, halt.by) == (HALT, "strategy") and "RuntimeError: as it was told" in halt.text
+    assert (halt.action, halt.by) == (HALT, "strategy") and said in halt.text
     assert run.daemon.desks["moods"].session.trader.mode == "halted"
     agree(run)
 
