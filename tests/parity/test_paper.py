@@ -104,7 +104,7 @@ def outcome(path: Path) -> Replayed | None:
 @pytest.mark.parametrize("kind", ["bars", "quotes"])
 def test_a_paper_run_with_kills_posts_what_the_backtest_posts(tmp_path: Path, kind: str) -> None:
     kills = compared = fills = 0
-    for seed in range(40):
+    for seed in range(26):
         plan, text = paper_plan(seed, kind)
         path = tmp_path / f"{seed}.journal"
         kills += paper_run(path, plan, text, seed, controls=False)
@@ -114,13 +114,13 @@ def test_a_paper_run_with_kills_posts_what_the_backtest_posts(tmp_path: Path, ki
         assert agree(run) == "the reference engine"
         compare([replace(run.results[0], end_ns=plan.end_ns), reference.run(plan)], COMPARED)
         compared, fills = compared + 1, fills + len(run.results[0].fills)
-    assert compared > 30 and kills > 60 and fills > 50
+    assert compared > 20 and kills > 60 and fills > 30
 
 
 @pytest.mark.parametrize("kind", ["bars", "quotes"])
 def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(40, 80):
+    for seed in range(40, 66):
         plan, text = paper_plan(seed, kind)
         path = tmp_path / f"{seed}.journal"
         paper_run(path, plan, text, seed, controls=True)
@@ -129,7 +129,7 @@ def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) 
             continue
         agree(run)
         seen.update(content.action for venue, content in run.happenings if venue)
-    assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 20
+    assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 15
 
 
 @pytest.mark.parametrize(
