@@ -229,7 +229,7 @@ def test_what_numbers_alone_do_not_show_stands_below_the_table(
     code, text = run_with(config, capsys, "2014-09-16T00", "2014-09-15T09")
     assert code == 0 and "Notices" not in text
     quotes = tmp_path / "gap.csv"
-    rows = "2014-09-15T00:00:00Z,1,1,2,1\n2014-09-15T08:00:00Z,1,1,2,1\n"
+    rows = "2014-09-15T00:00:00Z,1,1,1.2,1\n2014-09-15T08:00:00Z,1,1,1.2,1\n"
     quotes.write_text("time,bid,bid_size,ask,ask_size\n" + rows)
     code, text = run_with(config, capsys, str(QUOTES), str(quotes))
     assert code == 0 and "Notices (--log shows each):\nhold_long: 1 gap\n" in text
