@@ -137,6 +137,8 @@ def test_it_ends_in_order_reloads_or_says_why_not_and_keeps_its_halts(house: Hou
     process = house.start("100000")
     house.until(process, lambda status: status["events"] > 50)
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    time.sleep(0.4)  # eleven hours of history, which it has to catch up with
     process.send_signal(signal.SIGCONT)
     assert "hold_short" in str(house.call("halt", "hold_short", "--reason", "too dear"))
     house.write("fair_value_band", "hold_short", "own_and_lend", band="abc")
