@@ -65,8 +65,6 @@ class Desk:
         except StrategyError as error:
             return str(error)
         except (StrategyHangsError, KeyboardInterrupt) as error:  # signals of people end the daemon by another way
-            account = self.session.state.accounts[self.name]
-            account.cached_until, account.standing = -1, None  # it may have come while they were being worked out
             return f"{self.name}: {error or 'KeyboardInterrupt'}"
         return ""
 

@@ -49,7 +49,7 @@ def facts_of(plans: Sequence[Plan], config: str, feed: str) -> dict[str, Any]:
         "growth": first.growth.name,
         "past_epochs": [list(epoch) for epoch in first.past_epochs],
         "past_fees": [list(day) for day in first.past_fees],
-        "strategies": [plan.strategy.name for plan in plans],
+        "strategies": [[entry.name, entry.use] for entry in strategies_of(config, params_type)],
     }
 
 
@@ -70,7 +70,7 @@ def refuse_other(head: Mapping[str, Any], facts: Mapping[str, Any], journal: Jou
     """Raise JournalError, naming all that differs, if a journal was begun with something else than `facts`."""
     other = [name.removesuffix("_ns").removesuffix("_sat") for name in _FIXED if head.get(name) != facts[name]]
     if other:
-        what = f"was begun with another {', '.join(other)}"
+        what = f"was begun with other settings: {', '.join(other)}"
         remedy = "take that configuration again, or begin a new journal with --journal"
         raise JournalError([Problem(str(journal.path), what, remedy)])
 
@@ -97,11 +97,15 @@ def loaded_strategies(config: str) -> list[Strategy]:
     return made
 
 
+def parameters_of(config: str) -> dict[str, Any]:
+    """Return the parameters by strategy of a configuration's text."""
+    return {entry.name: entry.params for entry in strategies_of(config, params_type)}
+
+
 def reloaded(text: str) -> tuple[dict[str, Any], RiskLimits]:
     """Return the parameters by strategy and the limits that the text of a `params` control says."""
     document = json.loads(text)
-    params = {strategy.name: strategy.params for strategy in strategies_of(document["config"], params_type)}
-    return params, RiskLimits(**document["limits"])
+    return parameters_of(document["config"]), RiskLimits(**document["limits"])
 
 
 def sessions_of(head: Mapping[str, Any], keep: bool = True) -> list[Session]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,6 +157,8 @@ def journal_parity(options: Namespace) -> Outcome:
 @contextmanager
 def readable(path: Path) -> Iterator[Journal]:
     """Give the journal at `path`, or a copy of it while a daemon owns it. Raises JournalError if there is none."""
+    import tempfile
+
     from bot.paper import console
     from bot.paper.journal import Journal
 

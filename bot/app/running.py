@@ -16,7 +16,7 @@ from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
 from bot.daemon import Daemon
 from bot.errors import FairhashError
-from bot.facts import facts_of, refuse_other
+from bot.facts import facts_of, parameters_of, refuse_other
 from bot.paper.asking import Asking
 from bot.paper.console import serve, socket_path
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
@@ -57,7 +57,8 @@ class Running:
             self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
             if mourned:
                 self._log("halted", strategy=mourned, text="the process died twice while it was asked")
-            if facts["config"] != self.daemon.config or limits_of(run) != self.daemon.limits:
+            known = (parameters_of(self.daemon.config), self.daemon.limits)
+            if known != (parameters_of(facts["config"]), limits_of(run)):
                 self.daemon.reload(facts["config"], limits_of(run))
                 self._log("parameters", text="taken from the configuration as it is now")
         except BaseException:
@@ -129,7 +130,7 @@ class Running:
     def _watchdog(self) -> Any:
         """Look from time to time, from a signal, whether a strategy has been asked for too long."""
         tick_s = self.daemon.limits.max_answer_ns / NS_PER_S / 2
-        before = signal.signal(signal.SIGALRM, lambda number, frame: self.daemon.look())
+        before = signal.signal(signal.SIGALRM, lambda number, frame: self.daemon.look(frame))
         signal.siginterrupt(signal.SIGALRM, False)  # no write is to be cut short by it
         signal.setitimer(signal.ITIMER_REAL, tick_s, tick_s)
         try:

@@ -102,7 +102,7 @@ class Journal:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # nobody else's business
         self._connection = _connect(path, synchronous)
         try:
-            _migrate(self._connection, path)
+            _migrate(self._connection)
             row = self._connection.execute("SELECT max(sequence), hash FROM entries").fetchone()
             self.sequence: int = row[0] or 0
             self.hash: bytes = row[1] or FIRST_HASH
@@ -335,11 +335,15 @@ def _connect(path: Path, synchronous: str) -> _Connection:
     try:
         _open.add(connection)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # before the log: it then needs no shared memory
+        _refuse_foreign(connection, path)  # before anything is written to it
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # it hides errors; see _fold
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
+    except JournalError:
+        connection.close()
+        raise
     except sqlite3.Error as error:
         connection.close()
         code = getattr(error, "sqlite_errorcode", 0)
@@ -351,8 +355,8 @@ def _connect(path: Path, synchronous: str) -> _Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to the newest version, step by step, each step in one transaction."""
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that is not ours, or of a version that is not known here."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -361,6 +365,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(MIGRATIONS):
         what = f"has version {version}, newer than the {len(MIGRATIONS)} that is known here"
         raise _refused(path, what, "use the newer fairhash that wrote it")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest version, step by step, each step in one transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number in range(version, len(MIGRATIONS)):
         connection.execute("BEGIN IMMEDIATE")
         for statement in MIGRATIONS[number].split(";"):

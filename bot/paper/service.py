@@ -12,6 +12,7 @@ Read `service.exchange.state` at will, afresh each time: after a full disk it is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,16 +148,21 @@ class Service:
         self._replay()
 
     def _replay(self) -> None:
-        for entry in self.journal.entries():
-            if entry.is_event:
-                show(self.exchange, entry.content())  # type: ignore[arg-type]
-            elif entry.kind != HEAD:
-                replay_command(self.exchange, entry.content())  # type: ignore[arg-type]
+        for entry in self.journal.entries(2):
+            try:
+                content: Any = entry.content()
+                if entry.is_event:
+                    show(self.exchange, content)
+                else:
+                    replay_command(self.exchange, content)
+            except (ValueError, LookupError) as error:
+                what = f"entry {entry.sequence} does not fit what comes before it: {entry.kind}: {error}"
+                raise JournalError([Problem(str(self.journal.path), what, "use the fairhash that wrote it")]) from error
 
     def _refuse_other(self, begin: Mapping[str, Any]) -> None:
-        import json
-
         head = json.loads(next(self.journal.entries(1, 1)).text)
+        if "facts" not in head:
+            raise JournalError([Problem(str(self.journal.path), "is the journal of a daemon", "name another file")])
         for name, wanted in begin.items():
             if head.get(name) != wanted:
                 what = f"was begun with another {name.replace('_', ' ')}"

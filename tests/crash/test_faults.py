@@ -201,7 +201,10 @@ def test_places_and_files_that_cannot_be_a_journal_are_refused(
     with sqlite3.connect(elsewhere / NAME) as connection:
         connection.execute("CREATE TABLE other (a)")
     connection.close()
+    before = (elsewhere / NAME).read_bytes()
     assert "database of something else" in refusal(elsewhere)
+    assert (elsewhere / NAME).read_bytes() == before
+    assert [path.name for path in elsewhere.iterdir()] == [NAME], "nothing is left beside it"
 
 
 def test_a_forked_child_may_not_write(whole: Path) -> None:

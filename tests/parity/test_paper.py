@@ -104,7 +104,7 @@ def outcome(path: Path) -> Replayed | None:
 @pytest.mark.parametrize("kind", ["bars", "quotes"])
 def test_a_paper_run_with_kills_posts_what_the_backtest_posts(tmp_path: Path, kind: str) -> None:
     kills = compared = fills = 0
-    for seed in range(40):
+    for seed in range(26):
         plan, text = paper_plan(seed, kind)
         path = tmp_path / f"{seed}.journal"
         kills += paper_run(path, plan, text, seed, controls=False)
@@ -114,13 +114,13 @@ def test_a_paper_run_with_kills_posts_what_the_backtest_posts(tmp_path: Path, ki
         assert agree(run) == "the reference engine"
         compare([replace(run.results[0], end_ns=plan.end_ns), reference.run(plan)], COMPARED)
         compared, fills = compared + 1, fills + len(run.results[0].fills)
-    assert compared > 30 and kills > 60 and fills > 50
+    assert compared > 20 and kills > 60 and fills > 30
 
 
 @pytest.mark.parametrize("kind", ["bars", "quotes"])
 def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(40, 80):
+    for seed in range(40, 66):
         plan, text = paper_plan(seed, kind)
         path = tmp_path / f"{seed}.journal"
         paper_run(path, plan, text, seed, controls=True)
@@ -129,18 +129,22 @@ def test_controls_between_events_are_part_of_the_run(tmp_path: Path, kind: str) 
             continue
         agree(run)
         seen.update(content.action for venue, content in run.happenings if venue)
-    assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 20
+    assert set(seen) == {HALT, REDUCE, FLATTEN, RESUME} and min(seen.values()) > 15
 
 
-def test_a_strategy_that_raises_is_halted_by_name_and_stays_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("raises_at", "RuntimeError: as it was told"), ("nonsense_at", "limit_price_sat -5 is negative")],
+)
+def test_a_strategy_that_fails_is_halted_by_name_and_stays_so(tmp_path: Path, fault: str, said: str) -> None:
     plan, text = paper_plan(3, "quotes")
-    failing = text.replace("{seed", f"{{raises_at: {plan.history.quotes[5].time_ns}, seed")
+    failing = text.replace("{seed", f"{{{fault}: {plan.history.quotes[5].time_ns}, seed")
     plan = replace(plan, strategy=loaded_strategies(failing)[0])
     paper_run(tmp_path / "j", plan, failing, 3, controls=False)
     run = outcome(tmp_path / "j")
     assert run is not None
     (halt,) = [content for venue, content in run.happenings if venue]
-    assert (halt.action, halt.by) == (HALT, "strategy") and "RuntimeError: as it was told" in halt.text
+    assert (halt.action, halt.by) == (HALT, "strategy") and said in halt.text
     assert run.daemon.desks["moods"].session.trader.mode == "halted"
     agree(run)
 

@@ -10,6 +10,7 @@ from bot.core.events import BTC, CONTRACT, Quote, SwapRate
 from bot.core.order import EXCHANGE, TRADING, Deposit, PlaceOrder, Rejection, Transfer
 from bot.core.state import MarketRules
 from bot.errors import JournalError
+from bot.paper.journal import Journal
 from bot.paper.service import Service
 from tests.ledgers import snapshot, terms
 
@@ -85,3 +86,17 @@ def test_another_contract_or_rules_are_refused_by_name(tmp_path: Path) -> None:
         Service.open(tmp_path / "paper.journal", terms(), MarketRules(), START)
     with pytest.raises(JournalError, match="begun with another start"):
         Service.open(tmp_path / "paper.journal", terms(), MarketRules(demand=(0, 1000)), START + 1)
+
+
+def test_an_entry_that_does_not_fit_and_a_daemons_journal_are_refused(tmp_path: Path) -> None:
+    service = open_service(tmp_path)
+    trade(service)
+    service.journal.append("CancelOrder", "", START + 6 * S, f'[{START + 6 * S},"ann",999]')
+    service.close()
+    with pytest.raises(JournalError, match=r"entry \d+ does not fit what comes before it: CancelOrder: 999"):
+        open_service(tmp_path)
+    journal = Journal(tmp_path / "daemon.journal")
+    journal.append("Head", "", START, '{"strategies":[]}')
+    journal.close()
+    with pytest.raises(JournalError, match="the journal of a daemon"):
+        Service.open(tmp_path / "daemon.journal", terms(), MarketRules(), START)
