@@ -127,7 +127,7 @@ def _strategies(reading: Reading, resolve: Resolve) -> tuple[StrategySettings, .
 def _check_files(reading: Reading) -> None:
     """Refuse files that are not there, and special files, which could block whoever opens them."""
     for path, is_wanted, noun in (
-        ("history.market", stat.S_ISREG, "a file"),
+        ("history.market", _is_file_or_directory, "a file"),
         ("history.swap_rates", stat.S_ISREG, "a file"),
         ("chain", stat.S_ISDIR, "a directory"),
     ):
@@ -144,6 +144,10 @@ def _check_files(reading: Reading) -> None:
             continue
         if not is_wanted(status.st_mode):
             reading.refuse(reading.origins[path], path, f"{str(value)!r} is not {noun}")
+
+
+def _is_file_or_directory(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _resolved(

@@ -104,7 +104,7 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
     history = load_history(config.history.market, config.history.swap_rates, contract)
     _check_prices(history, settings.max_price_sat)
     notes = tuple(_uncovered(history, settings))
-    chain = load_chain(config.chain)
+    chain = load_chain(config.figures)
     if contract.payout.basis in (FPPS, PRO_RATA):
         chain.require_fees(settings.start_ns, settings.end_ns)
     session = SessionSettings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, project, runs, value
+from bot.app import figures, live, project, runs, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
@@ -13,6 +13,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,
+    ("record", None): live.record,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,
     ("validate-model", None): value.validate_model,

@@ -64,7 +64,7 @@ def make(
         ondisk.PROVENANCE: _provenance(verified, times, epochs, fees, origin, command),
     }
     report = verify_contents(figures, tuple(Source(name, _sha256(raw)) for name, raw in figures.items()), out)
-    _write(out, {**figures, ondisk.SUMS: ondisk.render_sums(figures)})
+    write(out, {**figures, ondisk.SUMS: ondisk.render_sums(figures)})
     return report
 
 
@@ -168,8 +168,11 @@ def _sha256(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _write(out: Path, contents: dict[str, bytes]) -> None:
-    """Write the figures, the digests last: an interrupted import fails its digests instead of passing for whole."""
+def write(out: Path, contents: dict[str, bytes]) -> None:
+    """Write the files of figures into `out`, the digests last.
+
+    What was interrupted then fails its digests instead of passing for whole. Raises ChainError.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / ondisk.SUMS).unlink(missing_ok=True)
