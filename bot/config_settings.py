@@ -44,7 +44,11 @@ RESERVED_NAMES: Final = ("market", "venue", "world")
 class HistorySettings:
     """Where the market's history is; both files may be CSV or Parquet."""
 
-    market: Path = setting(FilePath(), doc="Quotes or bars of the market, or the directory of a recording.")
+    market: Path | None = setting(
+        FilePath(),
+        absent="none: live sources only",
+        doc="Quotes or bars of the market, or the directory of a recording.",
+    )
     swap_rates: Path | None = setting(
         FilePath(), absent="none: nobody lends", doc="What borrowing BTC and contracts cost, and how much could be had."
     )

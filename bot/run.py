@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from bot.chain.chain import load as load_chain
 from bot.config import Settings, load_settings
 from bot.config_settings import AUTO, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA
+from bot.core.events import Block
 from bot.core.state import MarketRules
 from bot.errors import ConfigError, HistoryError, Problem, StrategyError, UnsupportedError, cause
+from bot.feed_settings import HISTORY
 from bot.history.load import load as load_history
-from bot.history.series import History
+from bot.history.series import NO_HISTORY, History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
 from bot.model.growth import growth_model
@@ -93,20 +95,35 @@ def params_type(use: str) -> type[Any]:
     return strategies.load(use).params_type
 
 
-def load_run(path: Path, engine: str | None = None, debug: bool = False, observe: bool = False) -> Run:
+def load_run(
+    path: Path,
+    engine: str | None = None,
+    debug: bool = False,
+    observe: bool = False,
+    live_epochs: Sequence[tuple[int, int]] | None = None,
+) -> Run:
     """Return the run that the configuration at `path` describes; `engine` and `debug` override it.
 
+    `live_epochs`, (start in seconds, bits) of every difficulty epoch known now, make it the run of live sources: it has
+    neither history nor blocks, which will come. Without them a configuration with live sources is refused.
     Raises ConfigError, HistoryError or ChainError with every problem of the first kind of input that has any.
     """
     settings = load_settings(path, params_type)
     documents = {"config.yaml": path.read_bytes(), "contract.yaml": settings.config.contract.read_bytes()}
     contract, config = settings.contract, settings.config
-    history = load_history(config.history.market, config.history.swap_rates, contract)
-    _check_prices(history, settings.max_price_sat)
-    notes = tuple(_uncovered(history, settings))
-    chain = load_chain(config.figures)
-    if contract.payout.basis in (FPPS, PRO_RATA):
-        chain.require_fees(settings.start_ns, settings.end_ns)
+    notes: tuple[str, ...] = ()
+    blocks: Sequence[Block] = ()
+    if live_epochs is None:
+        history = load_history(_market(settings), config.history.swap_rates, contract)
+        _check_prices(history, settings.max_price_sat)
+        notes = tuple(_uncovered(history, settings))
+        chain = load_chain(config.figures)
+        if contract.payout.basis in (FPPS, PRO_RATA):
+            chain.require_fees(settings.start_ns, settings.end_ns)
+        epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
+        blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
+    else:
+        history, chain, epochs = NO_HISTORY, load_chain(config.figures), list(live_epochs)
     session = SessionSettings(
         contract=contract,
         rules=_market_rules(settings),
@@ -117,8 +134,6 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
         debug=debug or config.run.debug,
     )
     growth = growth_model(config.value.growth)
-    epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
-    blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
     try:
         FairValue(contract, epochs, growth)
     except ModelError as error:
@@ -132,6 +147,23 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns))
     chosen = engine or config.run.engine
     return Run(settings, chain, history, REFERENCE if chosen == AUTO else chosen, tuple(plans), documents, notes)
+
+
+def _market(settings: Settings) -> Path:
+    """Return where the market's history is; refuse live sources, which would be left out in silence."""
+    config, origins = settings.config, settings.origins
+    remedy = "a history takes chain: bundled or a directory, and feed: history; live sources: fairhash record"
+    problems = []
+    if config.live_chain is not None:
+        problems.append(Problem(origins["chain"], f"chain: {config.live_chain} gives blocks only as they come", remedy))
+    if config.feed != HISTORY:
+        problems.append(Problem(origins["feed"], f"feed: {config.feed} gives quotes only as they come", remedy))
+    market = config.history.market
+    if market is None and not problems:
+        problems.append(Problem(f"{settings.path}:1", "history.market is not given", "name quotes or bars to run over"))
+    if problems or market is None:
+        raise ConfigError(problems)
+    return market
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:

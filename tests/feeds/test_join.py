@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bot.chain.chain import load as load_chain
 from bot.config import load_settings
 from bot.core.events import Bar, Block, Quote
 from bot.core.units import NS_PER_S
@@ -19,7 +20,7 @@ from bot.feeds.errors import RefusedAccessError, StaleError, UnreachableError
 from bot.feeds.http import JsonHttp
 from bot.feeds.join import MOST_WAITING, LiveFeed, is_live, make_feed
 from bot.feeds.login import VARIABLE, Login
-from bot.run import params_type
+from bot.run import load_run, params_type
 from tests.feeds.chains import ManualClock
 
 T0 = 1_800_000_000 * NS_PER_S
@@ -136,7 +137,6 @@ chain: esplora
 feed: ccxt
 ccxt: {{exchange: bitfinex, symbol: TH1/BTC}}
 blocks: {{url: "http://127.0.0.1:1"}}
-history: {{market: config.yaml}}
 strategies: [{{use: hold_long}}]
 """
 
@@ -175,7 +175,7 @@ def test_settings_make_a_feed_that_says_what_it_is(tmp_path: Path) -> None:
             "config.yaml:4: ccxt.max_jump: '501' is not a whole number between",
         ),
         (("TH1/BTC}}", "TH1/BTC, poll: 3 min}}"), "config.yaml:4: ccxt.poll: .*stale before it is asked"),
-        (("strategies", "dashboard: {{host: 0.0.0.0}}\nstrategies"), "config.yaml:7: dashboard.host: .*no password"),
+        (("strategies", "dashboard: {{host: 0.0.0.0}}\nstrategies"), "config.yaml:6: dashboard.host: .*no password"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_its_line(tmp_path: Path, change: tuple[str, str], told: str) -> None:
@@ -186,6 +186,28 @@ def test_what_does_not_go_together_is_refused_with_its_line(tmp_path: Path, chan
 def test_listening_to_other_machines_must_be_said(tmp_path: Path) -> None:
     text = LIVE.replace("strategies", "dashboard: {{host: 0.0.0.0, allow_remote: true}}\nstrategies")
     assert settings_of(tmp_path, text).config.dashboard.host == "0.0.0.0"
+
+
+def test_a_backtest_refuses_live_sources_instead_of_leaving_them_out(tmp_path: Path) -> None:
+    settings_of(tmp_path, LIVE)
+    with pytest.raises(ConfigError) as found:
+        load_run(tmp_path / "config.yaml")
+    lines = str(found.value).splitlines()
+    assert [line.partition(" (")[0].rpartition("config.yaml:")[2] for line in lines] == [
+        "2: chain: esplora gives blocks only as they come",
+        "3: feed: ccxt gives quotes only as they come",
+    ]
+    settings_of(tmp_path, LIVE.replace("esplora", "bundled").replace("feed: ccxt", "feed: history"))
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: history\.market is not given"):
+        load_run(tmp_path / "config.yaml")
+
+
+def test_a_live_run_begins_with_the_epochs_known_and_nothing_else(tmp_path: Path) -> None:
+    settings_of(tmp_path, LIVE)
+    epochs = [(epoch.start_s, epoch.bits) for epoch in load_chain().epochs[:157]]
+    run = load_run(tmp_path / "config.yaml", live_epochs=epochs)
+    assert (run.history.quotes, run.plans[0].blocks, run.simulated) == ([], (), False)
+    assert run.plans[0].session().value.difficulty == pytest.approx(19_729_645_940.577, rel=1e-6)
 
 
 # The login --------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def config(tmp_path: Path) -> Path:
         "contract: july.yaml\nchain: bitcoin-core\nfeed: ccxt\n"
         "ccxt: {exchange: bitfinex, symbol: TH1/BTC, poll: 5 min, stale_after: 1 d, repeat: 0 s}\n"
         "blocks: {url: URL, confirmations: 2, poll: 1 min}\n"
-        "history: {market: july.yaml}\nstrategies: [{use: hold_long}]\n"
+        "strategies: [{use: hold_long}]\n"
     )
     return tmp_path / "live.yaml"
 
@@ -150,8 +150,8 @@ def test_a_recording_loads_as_what_was_fed_and_a_backtest_runs_it(config: Path, 
         assert same == block
 
     backtest = config.read_text().replace("chain: bitcoin-core", "chain: recorded/chain")
-    backtest = backtest.replace("feed: ccxt", "feed: history").replace("market: july.yaml", "market: recorded")
-    run = "run: {start: 2014-07-25T23:45:00Z, end: 2014-07-26T05:00:00Z}\n"
+    backtest = backtest.replace("feed: ccxt", "feed: history")
+    run = "history: {market: recorded}\nrun: {start: 2014-07-25T23:45:00Z, end: 2014-07-26T05:00:00Z}\n"
     (tmp_path / "backtest.yaml").write_text(backtest + run)
     loaded = load_run(tmp_path / "backtest.yaml")
     assert not loaded.simulated
@@ -256,7 +256,7 @@ def test_the_command_records_until_it_is_told_to_stop(tmp_path: Path) -> None:
         (tmp_path / "live.yaml").write_text(
             "contract: contract.yaml\nchain: bitcoin-core\n"
             f"blocks: {{url: {url}, network: regtest, confirmations: 1, poll: 100 ms, stale_after: 365 d}}\n"
-            "history: {market: live.yaml}\nstrategies: [{use: hold_long}]\n"
+            "strategies: [{use: hold_long}]\n"
         )
         words = ["-m", "bot", "record", str(tmp_path / "live.yaml"), "--out", str(tmp_path / "out"), "--json"]
         pipe = asyncio.subprocess.PIPE
