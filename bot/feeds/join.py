@@ -80,6 +80,11 @@ class LiveFeed:
         The sources are closed when it ends. Raises SourceError when one of them fails for good.
         """
         if not self._started:
+            if after is not None and not isinstance(after, Block) and self.blocks is not None:
+                # Blocks between the last one that was booked and now would be left out in silence.
+                raise ValueError(
+                    f"start(last_block) first: {type(after).__name__} does not say which block was the last"
+                )
             await self.start(after if isinstance(after, Block) else None)
         last_ns = 0 if after is None else getattr(after, "close_ns", after.time_ns)
         pumps = [asyncio.create_task(pump()) for pump in (self._pump_quotes, self._pump_blocks)]

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bot import __version__
+from bot.config_settings import Config
+from bot.core.units import NS_PER_S
 from bot.errors import FairhashError, cause
 from bot.paper.snapshot import Snapshot
 from bot.paper.track import Track
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 PAGE: Final = Path(__file__).parent / "page"
+BLOCK_STALE_NS: Final = 3 * 60 * 60 * NS_PER_S
+"""A longer wait for one block has a chance of e^-18."""
 MOST_WATCHERS: Final = 32
 WRITE_TIMEOUT_S: Final = 10.0
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -67,6 +71,20 @@ class PagePlace:
     port: int = 0
     hosts: tuple[str, ...] = ()
     refresh_s: float = 1.0
+
+
+async def open_page(
+    config: Config, title: str, look: Callable[[], Sequence[Snapshot]], now_ns: Callable[[], int]
+) -> tuple[Dashboard, str]:
+    """Return the page that a configuration describes, being served, and its URL; see Dashboard for the rest.
+
+    Health turns ill when the last quote is older than `fills.stale_after`, or the last block older than
+    `blocks.stale_after` (3 h where no live blocks are configured). Raises PageError.
+    """
+    block_ns = config.blocks.stale_after_ns if config.blocks is not None else BLOCK_STALE_NS
+    page = Dashboard(look, title, Limits(config.fills.stale_after_ns, block_ns), now_ns)
+    own = config.dashboard
+    return page, await page.start(PagePlace(own.host, own.port, own.hosts, own.refresh_ns / NS_PER_S))
 
 
 class Dashboard:

@@ -77,7 +77,11 @@ function showTabs() {
       return button;
     }));
   }
-  for (const button of tabs.children) button.setAttribute('aria-pressed', String(button.textContent === chosen));
+  for (const button of tabs.children) {
+    const pressed = button.textContent === chosen;
+    if (pressed && button.getAttribute('aria-pressed') !== 'true') tabs.scrollLeft = button.offsetLeft - tabs.offsetLeft;
+    button.setAttribute('aria-pressed', String(pressed));
+  }
 }
 function showTiles(now) {
   const edge = now.fair_sat ? now.price_sat / now.fair_sat - 1 : null;
