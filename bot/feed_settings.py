@@ -28,6 +28,8 @@ CCXT: Final = "ccxt"
 BITCOIN_CORE: Final = "bitcoin-core"
 ESPLORA: Final = "esplora"
 LIVE_CHAINS: Final = (BITCOIN_CORE, ESPLORA)
+QUOTES: Final = "quotes"
+BARS: Final = "bars"
 POLL: Final = "poll"
 STREAM: Final = "stream"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -60,8 +62,16 @@ class CcxtSettings:
     symbol: str = setting(
         Text(r"[A-Za-z0-9._\-]{1,20}/BTC", "a market in bitcoin, as in TH1/BTC", "TH1/BTC"), doc="The market."
     )
+    take: str = setting(
+        Choice(QUOTES, BARS),
+        default=QUOTES,
+        doc="Quotes of the order book, or bars made of the trades, which only the recorder takes.",
+    )
+    interval_ns: int = setting(
+        Duration(), key="interval", default="1 h", low="1 min", high="1 d", step="1 min", doc="Length of the bars."
+    )
     mode: str = setting(
-        Choice(POLL, STREAM), default=POLL, doc="Ask for the book again and again, or have it streamed (ccxt.pro)."
+        Choice(POLL, STREAM), default=POLL, doc="Ask again and again, or have the book streamed (ccxt.pro)."
     )
     poll_ns: int = setting(
         Duration(), key="poll", default="5 s", low="100 ms", high="1 h", doc="Time between two questions."
@@ -95,6 +105,8 @@ class CcxtSettings:
     def cross_check(self) -> Iterator[Conflict]:
         if self.unit == 0:
             yield Conflict("unit", "a unit of 0 contracts has no price", "write 1 contract")
+        if self.take == BARS and self.mode == STREAM:
+            yield Conflict("mode", "trades are asked for, not streamed", "write mode: poll")
         if self.mode == POLL and self.poll_ns >= self.stale_after_ns:
             yield Conflict(
                 "poll", "the book would be stale before it is asked for again", "lower it or raise stale_after"

@@ -22,7 +22,7 @@ from bot.core.contract import FPPS, PRO_RATA
 from bot.core.events import Block
 from bot.core.state import MarketRules
 from bot.errors import ConfigError, HistoryError, Problem, StrategyError, UnsupportedError, cause
-from bot.feed_settings import HISTORY
+from bot.feed_settings import BARS, HISTORY
 from bot.history.load import load as load_history
 from bot.history.series import NO_HISTORY, History
 from bot.model.domain import ModelError
@@ -123,6 +123,9 @@ def load_run(
         epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
         blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
     else:
+        if config.ccxt is not None and config.ccxt.take == BARS:
+            what = "ccxt.take: bars are known only when they are over; the daemon trades on quotes"
+            raise ConfigError([Problem(settings.origins["ccxt.take"], what, "write take: quotes")])
         history, chain, epochs = NO_HISTORY, load_chain(config.figures), list(live_epochs)
     session = SessionSettings(
         contract=contract,

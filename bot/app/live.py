@@ -42,15 +42,19 @@ def record(options: Namespace) -> Outcome:
     comments = {"simulated": "false", "contract": settings.contract.id, "generator": "fairhash record 1"}
     comments["source"] = feed.name
     network = NETWORKS[settings.config.blocks.network if settings.config.blocks else "bitcoin"]
-    recorder = Recorder(options.out, settings.contract, comments, network)
+    market = settings.config.ccxt
+    kind = market.take if market is not None else "quotes"
+    if market is not None and kind == "bars":
+        comments["interval"] = f"{market.interval_ns // NS_PER_S} s"  # exact: whole minutes
+    recorder = Recorder(options.out, settings.contract, comments, network, kind)
     for told in recorder.told:
         progress(told)
     try:
         asyncio.run(_record(feed, recorder, options.seconds))
     finally:
         recorder.close()
-    text = f"recorded {recorder.quotes} quotes and {recorder.blocks} blocks of {feed.name} in {options.out}"
-    return Outcome(text, {"quotes": recorder.quotes, "blocks": recorder.blocks, "directory": str(options.out)})
+    text = f"recorded {recorder.rows} {kind} and {recorder.blocks} blocks of {feed.name} in {options.out}"
+    return Outcome(text, {kind: recorder.rows, "blocks": recorder.blocks, "directory": str(options.out)})
 
 
 async def _record(feed: Any, recorder: Any, seconds: int | None) -> None:

@@ -5,12 +5,13 @@ time, of which it hears minutes later and, with `confirmations`, later still; ho
 moment. What the block pays is reckoned from the chain's own times, so that the sum of dividends is that of a backtest.
 Each event is at least a nanosecond after the one before, whatever the clock does.
 
-**Haste.** Whoever reads slowly gets every block, but only the newest quote.
+**Haste.** Whoever reads slowly gets every block and bar, but only the newest quote.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -19,13 +20,15 @@ from bot.chain.network import MAINNET, NETWORKS
 from bot.chain.ondisk import Epoch
 from bot.config import Settings
 from bot.core.contract import FPPS, PRO_RATA
-from bot.core.events import Block, Quote
+from bot.core.events import Bar, Block, Quote
 from bot.core.units import NS_PER_S
-from bot.feed_settings import CCXT, ESPLORA
+from bot.feed_settings import BARS, CCXT, ESPLORA
 from bot.feeds.amounts import scale_of
 from bot.feeds.bitcoin_core import BitcoinCore
 from bot.feeds.blocks import BlockFollower, FollowRules
-from bot.feeds.ccxt_feed import CcxtQuotes, MarketRules
+from bot.feeds.ccxt_feed import CcxtQuotes
+from bot.feeds.ccxt_market import CcxtMarket, MarketRules
+from bot.feeds.ccxt_trades import CcxtTrades
 from bot.feeds.clock import Clock
 from bot.feeds.esplora import Esplora
 from bot.feeds.guard import GuardRules
@@ -34,28 +37,29 @@ from bot.feeds.login import Login
 from bot.feeds.patience import Patience, Tell
 from bot.feeds.source import BlockSource
 
-Live = Quote | Block
+Live = Quote | Bar | Block
 MOST_WAITING: Final = 100
 """Blocks that are verified and not yet taken; catching up waits for whoever reads."""
 
 
 class LiveFeed:
-    """Quotes of a market and blocks of a chain, or one of the two; a Feed as bot.paper.feed describes it."""
+    """Quotes or bars of a market and blocks of a chain, or one of the two; a Feed as bot.paper.feed describes it."""
 
     simulated = False
 
     def __init__(
-        self, name: str, quotes: CcxtQuotes | None, blocks: BlockFollower | None, clock: Clock, end_ns: int
+        self, name: str, market: CcxtQuotes | CcxtTrades | None, blocks: BlockFollower | None, clock: Clock, end_ns: int
     ) -> None:
         """`end_ns` is the contract's: the first event at or after it is the last."""
         self.name = name
-        self.quotes = quotes
+        self.market = market
         self.blocks = blocks
         self._clock = clock
         self._end_ns = end_ns
         self._started = False
         self._news = asyncio.Event()
         self._quote: Quote | None = None
+        self._bars: deque[Bar] = deque()
         self._waiting: asyncio.Queue[Block] = asyncio.Queue(MOST_WAITING)
 
     @property
@@ -68,8 +72,8 @@ class LiveFeed:
 
         Without one, the blocks that come from now on are fed. Raises a SourceError, or ConfigError for the login.
         """
-        if self.quotes is not None:
-            await self.quotes.start()
+        if self.market is not None:
+            await self.market.start()
         if self.blocks is not None:
             await self.blocks.start(last_block)
         self._started = True
@@ -87,7 +91,7 @@ class LiveFeed:
                 )
             await self.start(after if isinstance(after, Block) else None)
         last_ns = 0 if after is None else getattr(after, "close_ns", after.time_ns)
-        pumps = [asyncio.create_task(pump()) for pump in (self._pump_quotes, self._pump_blocks)]
+        pumps = [asyncio.create_task(pump()) for pump in (self._pump_market, self._pump_blocks)]
         for pump in pumps:
             pump.add_done_callback(lambda _: self._news.set())
         try:
@@ -100,8 +104,12 @@ class LiveFeed:
                     self._news.clear()
                     await self._news.wait()
                     continue
-                last_ns = max(event.time_ns, last_ns + 1)
-                yield event._replace(time_ns=last_ns)
+                if isinstance(event, Bar):  # it has times of its own
+                    last_ns = max(event.close_ns, last_ns)
+                    yield event
+                else:
+                    last_ns = max(event.time_ns, last_ns + 1)
+                    yield event._replace(time_ns=last_ns)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -110,7 +118,7 @@ class LiveFeed:
 
     async def close(self) -> None:
         """Close the sources."""
-        for source in (self.quotes, self.blocks):
+        for source in (self.market, self.blocks):
             if source is not None:
                 await source.close()
 
@@ -118,15 +126,20 @@ class LiveFeed:
         """Return what waits, blocks first."""
         if not self._waiting.empty():
             return self._waiting.get_nowait()
+        if self._bars:
+            return self._bars.popleft()
         quote, self._quote = self._quote, None
         return quote
 
-    async def _pump_quotes(self) -> None:
-        if self.quotes is None:
+    async def _pump_market(self) -> None:
+        if self.market is None:
             await asyncio.get_running_loop().create_future()  # never: only the other source feeds
             return
-        async for quote in self.quotes.quotes():
-            self._quote = quote
+        async for event in self.market.events():
+            if isinstance(event, Bar):
+                self._bars.append(event)
+            else:
+                self._quote = event
             self._news.set()
 
     async def _pump_blocks(self) -> None:
@@ -151,14 +164,14 @@ def make_feed(settings: Settings, clock: Clock, tell: Tell, environ: Mapping[str
     """
     config = settings.config
     assert is_live(settings), "a replay is made of the history"
-    quotes = _quotes(settings, clock, tell, ccxt) if config.feed == CCXT else None
+    market = _market(settings, clock, tell, ccxt) if config.feed == CCXT else None
     blocks = _blocks(settings, clock, tell, environ) if config.live_chain is not None else None
-    parts = [f"quotes of {quotes.name}"] if quotes else []
+    parts = [f"{config.ccxt.take} of {market.name}"] if market and config.ccxt else []
     parts += [f"blocks of {config.live_chain} at {config.blocks.url}"] if blocks and config.blocks else []
-    return LiveFeed(f"live {', '.join(parts)}", quotes, blocks, clock, settings.contract.end_ns)
+    return LiveFeed(f"live {', '.join(parts)}", market, blocks, clock, settings.contract.end_ns)
 
 
-def _quotes(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, Any]) -> CcxtQuotes:
+def _market(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, Any]) -> CcxtQuotes | CcxtTrades:
     market = settings.config.ccxt
     assert market is not None  # config.yaml was checked
     rules = MarketRules(
@@ -169,12 +182,14 @@ def _quotes(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, 
         stale_after_ns=market.stale_after_ns,
         guard=GuardRules(market.max_jump, settings.max_price_sat),
         repeat_ns=market.repeat_ns,
+        interval_ns=market.interval_ns,
         timeout_ns=market.timeout_ns,
         patience=Patience(market.attempts),
         options=options,
     )
     scale = scale_of(settings.contract, market.unit, f"{market.exchange} {market.symbol}")
-    return CcxtQuotes(rules, scale, clock, tell)
+    found = CcxtMarket(rules, scale, clock, tell)
+    return CcxtTrades(found) if market.take == BARS else CcxtQuotes(found)
 
 
 def _blocks(settings: Settings, clock: Clock, tell: Tell, environ: Mapping[str, str]) -> BlockFollower:

@@ -1,4 +1,4 @@
-"""Stores what a live feed delivers as history: quotes by the day as CSV, headers and figures of the chain beside.
+"""Stores what a live feed delivers as history: quotes or bars by the day as CSV, headers and figures beside them.
 
 Crash-safe by its form: files are only appended to, a row that a crash cut off is dropped at the next start, and what
 may be lost is what came since the last sync: at most `sync_ns` of quotes, and no block. A recording is resumed by
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from bot.chain.network import MAINNET, Network
 from bot.core.contract import Contract
-from bot.core.events import Block, Quote
+from bot.core.events import Bar, Block, Quote
 from bot.core.units import NS_PER_S
 from bot.errors import OutputError, Problem
-from bot.feeds.join import LiveFeed
+from bot.feeds.join import Live, LiveFeed
 from bot.feeds.recorded_chain import HeaderFile
 from bot.history.days import day_files, day_name
 from bot.history.fields import iso_utc
 from bot.history.reading import read
-from bot.history.series import QUOTES
-from bot.history.write import quotes_csv
+from bot.history.series import BARS, QUOTES
+from bot.history.write import bars_csv, quotes_csv
 
 SYNC_NS: Final = 5 * NS_PER_S
 FIGURES_NS: Final = 60 * NS_PER_S
@@ -40,19 +40,24 @@ class Recorder:
         contract: Contract,
         comments: Mapping[str, str],
         network: Network = MAINNET,
+        kind: str = QUOTES,
         sync_ns: int = SYNC_NS,
     ) -> None:
-        """Begin a recording or take one up. Raises OutputError if another process records there, or it cannot be."""
+        """Begin a recording of a `kind` of rows, QUOTES or BARS, or take one up.
+
+        Raises OutputError if another process records there or it cannot be written, ChainError for damaged headers.
+        """
         self._directory = directory
         self._contract = contract
         self._comments = dict(comments)
+        self._kind = kind
         self._sync_ns = sync_ns
         self._file: IO[bytes] | None = None
         self._day = ""
         self._synced_ns = self._figured_ns = 0
         self._has_news = False
         self._feed: LiveFeed | None = None
-        self.quotes = self.blocks = 0
+        self.rows = self.blocks = 0
         self.told: list[str] = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -78,17 +83,17 @@ class Recorder:
         if feed.blocks is not None:
             self.headers.begin(feed.blocks.line, feed.blocks.fed_height)
 
-    def add(self, event: Quote | Block) -> None:
+    def add(self, event: Live) -> None:
         """Store one event. Raises OutputError when it cannot be written; what was written stays."""
         try:
-            if isinstance(event, Quote):
-                self._add_quote(event)
-            else:
+            if isinstance(event, Block):
                 self._add_block(event)
-            self.last_ns = event.time_ns
-            if event.time_ns - self._synced_ns >= self._sync_ns:
+            else:
+                self._add_row(event)
+            self.last_ns = event.close_ns if isinstance(event, Bar) else event.time_ns
+            if self.last_ns - self._synced_ns >= self._sync_ns:
                 self.sync()
-                self._synced_ns = event.time_ns
+                self._synced_ns = self.last_ns
         except OSError as error:
             raise _refused(self._directory, f"cannot be written: {error.strerror or error}", "free space") from error
 
@@ -110,14 +115,18 @@ class Recorder:
                 self._file = None
             self._lock.close()
 
-    def _add_quote(self, quote: Quote) -> None:
-        day = iso_utc(quote.time_ns)[:10]
+    def _add_row(self, event: Quote | Bar) -> None:
+        day = iso_utc(event.time_ns)[:10]
         if day != self._day or self._file is None:
             self._rotate(day)
         assert self._file is not None
-        row = quotes_csv([quote], self._contract, {}).partition("\n")[2]
-        self._file.write(row.encode("ascii"))
-        self.quotes += 1
+        text = self._csv([event], {})
+        self._file.write(text[text[:-1].rindex("\n") + 1 :].encode("ascii"))
+        self.rows += 1
+
+    def _csv(self, events: Sequence[Any], comments: Mapping[str, str]) -> str:
+        write: Any = bars_csv if self._kind == BARS else quotes_csv
+        return str(write(events, self._contract, comments))
 
     def _add_block(self, block: Block) -> None:
         assert self._feed is not None and self._feed.blocks is not None, "begin() first"
@@ -140,18 +149,18 @@ class Recorder:
         self.sync()
         if self._file is not None:
             self._file.close()
-        path = self._directory / day_name(self._contract.id, QUOTES, day)
+        path = self._directory / day_name(self._contract.id, self._kind, day)
         self._file = path.open("ab")
         self._day = day
         if self._file.tell() == 0:
-            self._file.write(quotes_csv([], self._contract, self._comments).encode("ascii"))
+            self._file.write(self._csv([], self._comments).encode("ascii"))
             place = os.open(self._directory, os.O_RDONLY)  # a new name must be durable too
             os.fsync(place)
             os.close(place)
 
     def _recover(self) -> int:
         """Drop what a crash cut off in the last day's file; return the time of the last row, 0 if there is none."""
-        files = day_files(self._directory, self._contract.id, QUOTES)
+        files = day_files(self._directory, self._contract.id, self._kind)
         while files:
             path = files[-1]
             whole = _whole_lines(path)
@@ -165,10 +174,11 @@ class Recorder:
             if cut_off:
                 os.truncate(path, len(whole))
                 self.told.append(f"dropped {cut_off} bytes of a row that was cut off at the end of {path.name}")
-            reading = read(path, self._contract, (QUOTES,))
+            reading = read(path, self._contract, (self._kind,))
             if reading.refused:
                 raise OutputError(reading.problems())
-            return reading.rows[-1][0]
+            last = reading.rows[-1]
+            return last.close_ns if isinstance(last, Bar) else last.time_ns
         return 0
 
 

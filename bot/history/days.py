@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.core.contract import Contract
 from bot.errors import HistoryError, Problem
 from bot.history.reading import QUIET_INTERVALS, Reading, read
-from bot.history.series import QUOTES, Gap
+from bot.history.series import BARS, QUOTES, Gap
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
@@ -31,19 +31,24 @@ def day_files(directory: Path, contract_id: str, kind: str) -> list[Path]:
 
 
 def read_days(directory: Path, contract: Contract) -> Reading:
-    """Return the quotes of a recording as one reading, whose `sha256` is that of its files' digests in order.
+    """Return the quotes or bars of a recording as one reading, whose `sha256` is that of its files' digests in order.
 
     Raises HistoryError with the problems of every file, and for a file that begins before the one before it ends.
     """
     try:
-        paths = day_files(directory, contract.id, QUOTES)
+        days = {kind: day_files(directory, contract.id, kind) for kind in (QUOTES, BARS)}
     except OSError as fault:
         raise HistoryError([Problem(str(directory), f"cannot be read: {fault.strerror or fault}")]) from fault
+    if all(days.values()):
+        what = "has files of quotes and of bars"
+        raise HistoryError([Problem(str(directory), what, "put them into directories of their own")])
+    kind = BARS if days[BARS] else QUOTES
+    paths = days[kind]
     if not paths:
         wanted = day_name(contract.id, QUOTES, "YYYY-MM-DD")
         what = f"has no file called {wanted}"
         raise HistoryError([Problem(str(directory), what, "record into it: fairhash record; or name a file")])
-    readings = [read(path, contract, (QUOTES,)) for path in paths]
+    readings = [read(path, contract, (kind,)) for path in paths]
     problems = [problem for reading in readings for problem in reading.problems()]
     for before, after in pairwise(reading for reading in readings if reading.rows):
         if after.rows[0][0] <= before.rows[-1][0]:
@@ -55,16 +60,17 @@ def read_days(directory: Path, contract: Contract) -> Reading:
 
 
 def _joined(directory: Path, readings: list[Reading]) -> Reading:
-    whole = Reading(str(directory), QUOTES)
+    whole = Reading(str(directory), readings[0].kind)
     digest = hashlib.sha256("\n".join(reading.sha256 for reading in readings).encode())
     whole.sha256 = digest.hexdigest()
     whole.interval_ns = max(reading.interval_ns for reading in readings)
     whole.simulated = any(reading.simulated for reading in readings)
     for reading in readings:
         before_ns = whole.rows[-1][0] if whole.rows else None
-        quiet_ns = QUIET_INTERVALS * whole.interval_ns
+        quiet_ns = whole.interval_ns if whole.kind == BARS else QUIET_INTERVALS * whole.interval_ns
         if before_ns is not None and quiet_ns and (silent_ns := reading.rows[0][0] - before_ns) > quiet_ns:
-            whole.gaps.append(Gap(before_ns, before_ns + silent_ns, (silent_ns - 1) // whole.interval_ns))
+            begins_ns = before_ns + (whole.interval_ns if whole.kind == BARS else 0)
+            whole.gaps.append(Gap(begins_ns, before_ns + silent_ns, (silent_ns - 1) // whole.interval_ns))
         whole.rows += reading.rows
         whole.gaps += reading.gaps
         whole.duplicates += reading.duplicates

@@ -15,7 +15,8 @@ from aiohttp import web
 from bot.core.events import Quote
 from bot.core.units import NS_PER_S
 from bot.feeds.amounts import Scale, exact, lots_down, price_sat_down, price_sat_half_up, price_sat_up
-from bot.feeds.ccxt_feed import POLL, STREAM, CcxtQuotes, MarketRules
+from bot.feeds.ccxt_feed import CcxtQuotes
+from bot.feeds.ccxt_market import POLL, STREAM, CcxtMarket, MarketRules
 from bot.feeds.errors import (
     AnswerError,
     CircuitBreakError,
@@ -40,8 +41,8 @@ class Scene:
         self.exchange = exchange
         self.told: list[tuple[str, str]] = []
         self.clock = ManualClock(time.time_ns())  # ccxt stamps a book with the real time
-        self.feed = CcxtQuotes(rules, scale, self.clock, lambda *told: self.told.append(told))
-        self._quotes = self.feed.quotes()
+        self.feed = CcxtQuotes(CcxtMarket(rules, scale, self.clock, lambda *told: self.told.append(told)))
+        self._quotes = self.feed.events()
 
     async def quote(self) -> Quote:
         return await asyncio.wait_for(anext(self._quotes), 20)

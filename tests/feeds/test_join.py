@@ -50,7 +50,7 @@ class Source:
             raise self.error
         await asyncio.get_running_loop().create_future()
 
-    quotes = blocks = _all
+    events = blocks = _all
 
 
 def quote(time_ns: int, bid_sat: int = 70) -> Quote:
@@ -88,6 +88,10 @@ def test_a_block_takes_effect_when_it_arrives_and_time_always_rises() -> None:
 )
 def test_what_follows_is_newer_than_what_was_taken_in_though_the_clock_went_back(after: Any) -> None:
     live = feed([quote(T0)], [])
+    if not isinstance(after, Block):
+        with pytest.raises(ValueError, match=r"start\(last_block\) first"):
+            asyncio.run(take(live, 1, after))  # blocks could be left out in silence
+        asyncio.run(live.start(None))
     (found,) = asyncio.run(take(live, 1, after))
     assert found == quote(T0 + NS_PER_S + 1)
     assert live.blocks.last == (after if isinstance(after, Block) else None)  # type: ignore[union-attr]
@@ -117,7 +121,7 @@ def test_a_source_that_fails_ends_the_feed_by_name_after_what_had_come() -> None
         assert kinds == {Quote, Block}
         with pytest.raises(StaleError, match="node: no block"):
             await asyncio.wait_for(anext(events), 5)
-        assert live.quotes.closed == live.blocks.closed == 1  # type: ignore[union-attr]
+        assert live.market.closed == live.blocks.closed == 1  # type: ignore[union-attr]
 
     asyncio.run(act())
 
@@ -200,6 +204,12 @@ def test_a_backtest_refuses_live_sources_instead_of_leaving_them_out(tmp_path: P
     settings_of(tmp_path, LIVE.replace("esplora", "bundled").replace("feed: ccxt", "feed: history"))
     with pytest.raises(ConfigError, match=r"config\.yaml:1: history\.market is not given"):
         load_run(tmp_path / "config.yaml")
+
+
+def test_the_daemon_does_not_trade_on_bars(tmp_path: Path) -> None:
+    settings_of(tmp_path, LIVE.replace("TH1/BTC}}", "TH1/BTC, take: bars}}"))
+    with pytest.raises(ConfigError, match=r"config\.yaml:4: ccxt\.take: bars are known only when they are over"):
+        load_run(tmp_path / "config.yaml", live_epochs=[(0, 0x1D00FFFF)])
 
 
 def test_a_live_run_begins_with_the_epochs_known_and_nothing_else(tmp_path: Path) -> None:
