@@ -73,6 +73,16 @@ class CcxtSettings:
     mode: str = setting(
         Choice(POLL, STREAM), default=POLL, doc="Ask again and again, or have the book streamed (ccxt.pro)."
     )
+    url: str | None = setting(
+        Text(_URL, "an address without user or query", "http://127.0.0.1:8014"),
+        absent="the exchange's own",
+        doc="A server to ask in its place, such as our paper exchange or a proxy.",
+    )
+    simulated: bool | None = setting(
+        Flag(),
+        absent="false, unless url is given: then it must be said",
+        doc="Whether prices there are simulated, as those of our paper exchange are; a recording says so.",
+    )
     poll_ns: int = setting(
         Duration(), key="poll", default="5 s", low="100 ms", high="1 h", doc="Time between two questions."
     )
@@ -102,9 +112,18 @@ class CcxtSettings:
         Integer(), default="8", low="1", high="1000", doc="Failures in a row after which the feed stops with an error."
     )
 
+    @property
+    def longest_silence_ns(self) -> int:
+        """How far apart two rows lie at most while the market stands and is heard; what is longer is a gap."""
+        if self.take == BARS:
+            return self.interval_ns
+        return self.stale_after_ns if self.mode == STREAM else max(self.repeat_ns, self.poll_ns) + self.poll_ns
+
     def cross_check(self) -> Iterator[Conflict]:
         if self.unit == 0:
             yield Conflict("unit", "a unit of 0 contracts has no price", "write 1 contract")
+        if self.url is not None and self.simulated is None:
+            yield Conflict("url", "whether its prices are simulated is not said", "add simulated: true, or false")
         if self.take == BARS and self.mode == STREAM:
             yield Conflict("mode", "trades are asked for, not streamed", "write mode: poll")
         if self.mode == POLL and self.poll_ns >= self.stale_after_ns:
@@ -118,7 +137,7 @@ class BlockSettings:
     """The server that `chain: bitcoin-core` or `chain: esplora` asks."""
 
     url: str = setting(
-        Text(_URL, "an address without user or query, as in http://127.0.0.1:8332", "http://127.0.0.1:8332"),
+        Text(_URL, "an address without user or query", "http://127.0.0.1:8332"),
         doc="The node's JSON-RPC, or the explorer's REST.",
     )
     network: str = setting(
@@ -160,7 +179,7 @@ class DashboardSettings:
         default="127.0.0.1",
         doc="Where it listens; anything but this machine needs allow_remote.",
     )
-    port: int = setting(Integer(), default="8014", low="0", high="65535", doc="0: any that is free.")
+    port: int = setting(Integer(), default="8020", low="0", high="65535", doc="0: any that is free.")
     allow_remote: bool = setting(
         Flag(), default="false", doc="Let other machines see it. It has no password: put a proxy with one before it."
     )

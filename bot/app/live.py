@@ -10,7 +10,7 @@ from argparse import Namespace
 from typing import Any
 
 from bot.app.outcome import Outcome, progress
-from bot.core.units import NS_PER_S
+from bot.core.units import NS_PER_S, ceil_div
 
 
 class WallClock:
@@ -39,13 +39,17 @@ def record(options: Namespace) -> Outcome:
         what = "names no live source: feed: history, chain: figures"
         raise ConfigError([Problem(str(options.config), what, "set feed: ccxt or chain: esplora; see docs/feeds.md")])
     feed = make_feed(settings, WallClock(), _tell, os.environ)
-    comments = {"simulated": "false", "contract": settings.contract.id, "generator": "fairhash record 1"}
+    comments = {
+        "simulated": "true" if feed.simulated else "false",
+        "contract": settings.contract.id,
+        "generator": "fairhash record 1",
+    }
     comments["source"] = feed.name
     network = NETWORKS[settings.config.blocks.network if settings.config.blocks else "bitcoin"]
     market = settings.config.ccxt
     kind = market.take if market is not None else "quotes"
-    if market is not None and kind == "bars":
-        comments["interval"] = f"{market.interval_ns // NS_PER_S} s"  # exact: whole minutes
+    if market is not None:
+        comments["interval"] = f"{ceil_div(market.longest_silence_ns, NS_PER_S)} s"
     recorder = Recorder(options.out, settings.contract, comments, network, kind)
     for told in recorder.told:
         progress(told)

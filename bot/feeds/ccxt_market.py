@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bot.core.units import NS_PER_S
 from bot.feeds.amounts import Scale
@@ -31,7 +32,7 @@ class MarketRules:
 
     A book older than `stale_after_ns`, or none in that time, is an error; an unchanged one is fed again every
     `repeat_ns`, so that who listens knows that the market stands. `interval_ns` is the length of bars, where trades are
-    taken in place of quotes. `options` go to ccxt, for tests and proxies.
+    taken in place of quotes. `url` is asked in place of the exchange's own servers. `options` go to ccxt, for tests.
     """
 
     exchange: str
@@ -44,6 +45,7 @@ class MarketRules:
     interval_ns: int = 60 * 60 * NS_PER_S
     timeout_ns: int = 10 * NS_PER_S
     patience: Patience = field(default_factory=Patience)
+    url: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -90,6 +92,8 @@ class CcxtMarket:
         timeout_ms = rules.timeout_ns // NS_PER_MS  # rounded down
         options = {"number": Decimal, "timeout": timeout_ms, "session": self._session, **rules.options}
         self.exchange = made(options)
+        if rules.url is not None:
+            self.exchange.urls["api"] = _moved(self.exchange.urls["api"], rules.url)
         if not self.exchange.has.get(wanted):
             remedy = "take ccxt.mode: poll" if rules.mode == STREAM else "choose another exchange"
             raise WrongMarketError(self.name, f"{rules.exchange} has no {wanted} in ccxt", remedy)
@@ -123,6 +127,17 @@ class CcxtMarket:
             raise
         except Exception as error:  # what a parser does with nonsense cannot be listed
             raise AnswerError(self.name, _words(error)) from error
+
+
+def _moved(api: Any, url: str) -> Any:
+    """Return the addresses of an exchange's API on another server: the paths stay, a socket stays a socket."""
+    if isinstance(api, dict):
+        return {name: _moved(below, url) for name, below in api.items()}
+    if not isinstance(api, str):
+        return api
+    there, theirs = urlsplit(url), urlsplit(api)
+    scheme = there.scheme.replace("http", "ws") if theirs.scheme.startswith("ws") else there.scheme
+    return f"{scheme}://{there.netloc}{there.path.rstrip('/')}{theirs.path}"
 
 
 def _bounded_session() -> Any:

@@ -45,13 +45,18 @@ MOST_WAITING: Final = 100
 class LiveFeed:
     """Quotes or bars of a market and blocks of a chain, or one of the two; a Feed as bot.paper.feed describes it."""
 
-    simulated = False
-
     def __init__(
-        self, name: str, market: CcxtQuotes | CcxtTrades | None, blocks: BlockFollower | None, clock: Clock, end_ns: int
+        self,
+        name: str,
+        market: CcxtQuotes | CcxtTrades | None,
+        blocks: BlockFollower | None,
+        clock: Clock,
+        end_ns: int,
+        simulated: bool = False,
     ) -> None:
-        """`end_ns` is the contract's: the first event at or after it is the last."""
+        """`end_ns` is the contract's: the first event at or after it is the last; `simulated` tells what prices are."""
         self.name = name
+        self.simulated = simulated
         self.market = market
         self.blocks = blocks
         self._clock = clock
@@ -166,9 +171,12 @@ def make_feed(settings: Settings, clock: Clock, tell: Tell, environ: Mapping[str
     assert is_live(settings), "a replay is made of the history"
     market = _market(settings, clock, tell, ccxt) if config.feed == CCXT else None
     blocks = _blocks(settings, clock, tell, environ) if config.live_chain is not None else None
-    parts = [f"{config.ccxt.take} of {market.name}"] if market and config.ccxt else []
+    parts = []
+    if market is not None and config.ccxt is not None:
+        parts.append(f"{config.ccxt.take} of {market.name}" + (f" at {config.ccxt.url}" if config.ccxt.url else ""))
     parts += [f"blocks of {config.live_chain} at {config.blocks.url}"] if blocks and config.blocks else []
-    return LiveFeed(f"live {', '.join(parts)}", market, blocks, clock, settings.contract.end_ns)
+    simulated = config.feed == CCXT and config.ccxt is not None and config.ccxt.simulated is True
+    return LiveFeed(f"live {', '.join(parts)}", market, blocks, clock, settings.contract.end_ns, simulated)
 
 
 def _market(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, Any]) -> CcxtQuotes | CcxtTrades:
@@ -183,6 +191,7 @@ def _market(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, 
         guard=GuardRules(market.max_jump, settings.max_price_sat),
         repeat_ns=market.repeat_ns,
         interval_ns=market.interval_ns,
+        url=market.url,
         timeout_ns=market.timeout_ns,
         patience=Patience(market.attempts),
         options=options,

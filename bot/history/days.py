@@ -64,10 +64,12 @@ def _joined(directory: Path, readings: list[Reading]) -> Reading:
     digest = hashlib.sha256("\n".join(reading.sha256 for reading in readings).encode())
     whole.sha256 = digest.hexdigest()
     whole.interval_ns = max(reading.interval_ns for reading in readings)
+    whole.interval_stated = all(reading.interval_stated for reading in readings)
     whole.simulated = any(reading.simulated for reading in readings)
     for reading in readings:
         before_ns = whole.rows[-1][0] if whole.rows else None
-        quiet_ns = whole.interval_ns if whole.kind == BARS else QUIET_INTERVALS * whole.interval_ns
+        loud = whole.kind == BARS or whole.interval_stated
+        quiet_ns = whole.interval_ns if loud else QUIET_INTERVALS * whole.interval_ns
         if before_ns is not None and quiet_ns and (silent_ns := reading.rows[0][0] - before_ns) > quiet_ns:
             begins_ns = before_ns + (whole.interval_ns if whole.kind == BARS else 0)
             whole.gaps.append(Gap(begins_ns, before_ns + silent_ns, (silent_ns - 1) // whole.interval_ns))

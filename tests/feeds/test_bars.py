@@ -34,7 +34,7 @@ RULES = MarketRules(
     "bitfinex",
     "TH1/BTC",
     POLL,
-    2 * NS_PER_S,
+    5 * NS_PER_S,
     3_600 * NS_PER_S,
     GuardRules(10, 100 * 10**8),
     interval_ns=MINUTE,
@@ -88,7 +88,7 @@ class Scene:
         self.exchange.trades.append((number, (self.begin + after_ns) // 10**6, amount, price))
 
     async def bar(self) -> Bar:
-        return await asyncio.wait_for(anext(self.bars), 20)
+        return await asyncio.wait_for(anext(self.bars), 60)
 
 
 def play(act: Callable[[Scene], Awaitable[None]]) -> Scene:

@@ -157,6 +157,9 @@ def test_settings_make_a_feed_that_says_what_it_is(tmp_path: Path) -> None:
     live = make_feed(settings, ManualClock(T0), lambda kind, text: None, {})
     assert live.name == "live quotes of bitfinex TH1/BTC, blocks of esplora at http://127.0.0.1:1"
     assert live.epochs[-1].number == 473 and not live.simulated
+    elsewhere = LIVE.replace("TH1/BTC}}", 'TH1/BTC, url: "http://127.0.0.1:1", simulated: true}}')
+    simulated = make_feed(settings_of(tmp_path, elsewhere), ManualClock(T0), lambda kind, text: None, {})
+    assert simulated.simulated and "TH1/BTC at http://127.0.0.1:1," in simulated.name
     plain = settings_of(tmp_path, LIVE.replace("esplora", "bundled").replace("feed: ccxt", "feed: history"))
     assert not is_live(plain)
 
@@ -173,6 +176,7 @@ def test_settings_make_a_feed_that_says_what_it_is(tmp_path: Path) -> None:
             "config.yaml:5: blocks.url: .* is not an address without user",
         ),
         (("http://127.0.0.1:1", "file:///etc/passwd"), "config.yaml:5: blocks.url"),
+        (("TH1/BTC}}", 'TH1/BTC, url: "http://127.0.0.1:1"}}'), "config.yaml:4: ccxt.url: .*simulated is not said"),
         (("TH1/BTC}}", "TH1/BTC, unit: 0 contracts}}"), "config.yaml:4: ccxt.unit: .*a unit of 0 contracts"),
         (
             ("TH1/BTC}}", "TH1/BTC, max_jump: 501}}"),
