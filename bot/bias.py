@@ -122,7 +122,7 @@ def world_of(run: Run, config: Path, names: tuple[str, ...], change: Change, scr
     from bot.chain.chain import BUNDLED
 
     settings = run.settings
-    figures = settings.config.chain or BUNDLED
+    figures = settings.config.figures or BUNDLED
     contract_path = settings.config.contract
     files = history_files(run.history, settings.contract, change)
     files |= {str(figures / name): content for name, content in chain_files(run.chain, change).items()}
@@ -134,7 +134,7 @@ def world_of(run: Run, config: Path, names: tuple[str, ...], change: Change, scr
 def _unchanged(run: Run, config: Path) -> dict[str, str]:
     """Return the run's inputs, each led to itself: opening them is nothing to note."""
     paths = [str(config), str(run.settings.config.contract), *(source.path for source in run.history.sources)]
-    figures = run.settings.config.chain
+    figures = run.settings.config.figures
     paths += [str(figures / name) for name in (*ondisk.FILES, ondisk.SUMS)] if figures else []
     return {path: path for path in paths}
 

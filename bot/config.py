@@ -181,7 +181,7 @@ def _readable_files(reading: Reading) -> dict[str, Path]:
     """Return the files that settings name; refuse those not there, and special ones, which could block a reader."""
     files = {}
     for path, is_wanted, noun in (
-        ("history.market", stat.S_ISREG, "a file"),
+        ("history.market", _is_file_or_directory, "a file"),
         ("history.swap_rates", stat.S_ISREG, "a file"),
         ("chain", stat.S_ISDIR, "a directory"),
     ):
@@ -201,6 +201,10 @@ def _readable_files(reading: Reading) -> dict[str, Path]:
             continue
         files[path] = value
     return files
+
+
+def _is_file_or_directory(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _resolved(

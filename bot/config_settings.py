@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.core.units import NS_PER_DAY
+from bot.feed_settings import CCXT, HISTORY, BlockSettings, CcxtSettings, ChainPlace, DashboardSettings
 from bot.fields import (
     Choice,
     Conflict,
@@ -44,7 +45,11 @@ RESERVED_NAMES: Final = ("market", "venue", "world")
 class HistorySettings:
     """Where the market's history is; both files may be CSV or Parquet."""
 
-    market: Path = setting(FilePath(), doc="Quotes or bars of the market.")
+    market: Path | None = setting(
+        FilePath(),
+        absent="none: live sources only",
+        doc="Quotes or bars of the market, or the directory of a recording.",
+    )
     swap_rates: Path | None = setting(
         FilePath(), absent="none: nobody lends", doc="What borrowing BTC and contracts cost, and how much could be had."
     )
@@ -274,12 +279,23 @@ class Config:
     """The document `config.yaml`, as written."""
 
     contract: Path = setting(FilePath(), doc="The contract's terms.")
-    chain: Path | None = setting(
-        FilePath("a directory", or_word="bundled"),
+    chain: Path | str | None = setting(
+        ChainPlace(),
         default="bundled",
-        doc="Block chain figures: `bundled`, or a directory made by `fairhash chain import`.",
+        doc="Block chain figures: `bundled`, or a directory made by `fairhash chain import` or `fairhash record`; or a "
+        "live source for the daemon and the recorder, which `blocks` describes.",
+    )
+    feed: str = setting(
+        Choice(HISTORY, CCXT),
+        default=HISTORY,
+        doc="Where the daemon and the recorder get quotes: a replay of the history, or live from an exchange.",
     )
     history: HistorySettings = section(HistorySettings, doc="The market's history.")
+    ccxt: CcxtSettings | None = section(CcxtSettings, absent="no live quotes", doc="The market of `feed: ccxt`.")
+    blocks: BlockSettings | None = section(
+        BlockSettings, absent="no live blocks", doc="The server of `chain: bitcoin-core` or `chain: esplora`."
+    )
+    dashboard: DashboardSettings = section(DashboardSettings, doc="The daemon's page.")
     run: RunSettings = section(RunSettings, doc="Which part of the term is run, and how.")
     account: AccountSettings = section(AccountSettings, doc="What every strategy starts with.")
     fills: FillSettings = section(FillSettings, doc="How the outside market fills orders and lends.")
@@ -289,7 +305,21 @@ class Config:
         StrategyEntry, shortest=1, longest=64, doc="The strategies to compare, each on an account of its own."
     )
 
+    @property
+    def figures(self) -> Path | None:
+        """The directory of chain figures; None: the bundled ones, which a live chain begins with too."""
+        return self.chain if isinstance(self.chain, Path) else None
+
+    @property
+    def live_chain(self) -> str | None:
+        """The kind of live block source, if there is one."""
+        return self.chain if isinstance(self.chain, str) else None
+
     def cross_check(self) -> Iterator[Conflict]:
+        if self.live_chain and self.blocks is None:
+            yield Conflict("chain", f"{self.live_chain} needs a server to ask", "add blocks: with its url")
+        if self.feed == CCXT and self.ccxt is None:
+            yield Conflict("feed", "ccxt needs a market to ask", "add ccxt: with exchange and symbol")
         names = [entry.called for entry in self.strategies]
         for index, name in enumerate(names):
             if name in names[:index]:

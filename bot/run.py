@@ -19,6 +19,7 @@ from bot.chain.chain import load as load_chain
 from bot.config import Settings, draft_settings
 from bot.config_settings import AUTO, COMPILED, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA, Contract
+from bot.core.events import Block
 from bot.core.state import MarketRules
 from bot.errors import (
     ChainError,
@@ -30,8 +31,9 @@ from bot.errors import (
     UnsupportedError,
     cause,
 )
+from bot.feed_settings import BARS, HISTORY
 from bot.history.load import load as load_history
-from bot.history.series import History
+from bot.history.series import NO_HISTORY, History
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
 from bot.model.fees import MeanFee, days_before
@@ -105,17 +107,31 @@ def params_type(use: str) -> type[Any]:
     return strategies.load(use).params_type
 
 
-def load_run(path: Path, engine: str | None = None, debug: bool = False, observe: bool = False) -> Run:
+def load_run(
+    path: Path,
+    engine: str | None = None,
+    debug: bool = False,
+    observe: bool = False,
+    live_epochs: Sequence[tuple[int, int]] | None = None,
+) -> Run:
     """Return the run that the configuration at `path` describes; `engine` and `debug` override it.
 
+    `live_epochs`, (start in seconds, bits) of every difficulty epoch known now, make it the run of live sources: it has
+    neither history nor blocks, which will come. Without them a configuration with live sources is refused.
     Raises ConfigError, HistoryError or ChainError, whichever fits the first problem, with the problems of all of them.
     """
-    settings, history, chain = _read(path)
+    settings, history, chain = _read(path, live=live_epochs is not None)
     documents = {"config.yaml": path.read_bytes(), "contract.yaml": settings.config.contract.read_bytes()}
     contract, config = settings.contract, settings.config
-    notes = tuple(_uncovered(history, settings))
-    if contract.payout.basis in (FPPS, PRO_RATA):
-        chain.require_fees(settings.start_ns, settings.end_ns)
+    notes: tuple[str, ...] = ()
+    blocks: Sequence[Block] = ()
+    if live_epochs is None:
+        notes = tuple(_uncovered(history, settings))
+        if contract.payout.basis in (FPPS, PRO_RATA):
+            chain.require_fees(settings.start_ns, settings.end_ns)
+        live_epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
+        blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
+    epochs = list(live_epochs)
     past_fees = fees_before(chain, contract, settings.start_ns)
     session = SessionSettings(
         contract=contract,
@@ -127,8 +143,6 @@ def load_run(path: Path, engine: str | None = None, debug: bool = False, observe
         debug=debug or config.run.debug,
     )
     growth = growth_model(config.value.growth)
-    epochs = [(epoch.start_s, epoch.bits) for epoch in chain.epochs_known_at(settings.start_ns)]
-    blocks = chain.blocks_between(settings.start_ns, settings.end_ns)
     try:
         FairValue(contract, epochs, growth)
     except ModelError as error:
@@ -163,29 +177,49 @@ def fastest(plans: Sequence[Plan]) -> str:
     return COMPILED if all(compiled_engine.lacks(plan) is None for plan in plans) else REFERENCE
 
 
-def _read(path: Path) -> tuple[Settings, History, Chain]:
+def _read(path: Path, live: bool) -> tuple[Settings, History, Chain]:
     """Return settings, history and chain; whatever is wrong with one, the others are read too, as far as they can be.
 
     The bundled figures are ours: a configuration that is wrong says nothing of them.
     """
     draft = draft_settings(path, params_type)
-    faults: list[InputError] = [ConfigError(draft.problems)] if draft.problems else []
+    problems = draft.problems or (_untradable(draft.settings, live) if draft.settings is not None else [])
+    faults: list[InputError] = [ConfigError(problems)] if problems else []
     files, terms = draft.files, draft.terms
-    history = chain = None
-    if terms is not None and terms.contract is not None and terms.settings is not None and _MARKET in files:
+    history, chain = (NO_HISTORY if live else None), None
+    if history is None and terms and terms.contract and terms.settings and _MARKET in files:
         most_sat = terms.settings.trading.max_price_sat
         try:
             history = load_history(files[_MARKET], files.get("history.swap_rates"), terms.contract, most_sat)
         except HistoryError as fault:
             faults.append(fault)
-    if "chain" in files or not draft.problems:
+    if "chain" in files or not problems:
         try:
             chain = load_chain(files.get("chain"))
         except ChainError as fault:
             faults.append(fault)
-    if draft.settings is None or history is None or chain is None:
+    if faults or draft.settings is None or history is None or chain is None:
         raise type(faults[0])([problem for fault in faults for problem in fault.problems])
     return draft.settings, history, chain
+
+
+def _untradable(settings: Settings, live: bool) -> list[Problem]:
+    """Return which sources do not fit the run: live ones, which a backtest would leave out in silence, or bars live."""
+    config, origins = settings.config, settings.origins
+    if live:
+        if config.ccxt is None or config.ccxt.take != BARS:
+            return []
+        what = "ccxt.take: bars are known only when they are over; the daemon trades on quotes"
+        return [Problem(origins["ccxt.take"], what, "write take: quotes")]
+    remedy = "a history takes chain: bundled or a directory, and feed: history; live sources: fairhash record"
+    problems = []
+    if config.live_chain is not None:
+        problems.append(Problem(origins["chain"], f"chain: {config.live_chain} gives blocks only as they come", remedy))
+    if config.feed != HISTORY:
+        problems.append(Problem(origins["feed"], f"feed: {config.feed} gives quotes only as they come", remedy))
+    if config.history.market is None and not problems:
+        problems.append(Problem(f"{settings.path}:1", "history.market is not given", "name quotes or bars to run over"))
+    return problems
 
 
 def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[MeanFee, ...]:
@@ -194,6 +228,23 @@ def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[MeanFee
         return ()
     known = (block for block in chain.blocks if chain.fees_from_ns <= block.time_ns < chain.fees_to_ns)
     return days_before(known, time_ns)
+
+
+def _market(settings: Settings) -> Path:
+    """Return where the market's history is; refuse live sources, which would be left out in silence."""
+    config, origins = settings.config, settings.origins
+    remedy = "a history takes chain: bundled or a directory, and feed: history; live sources: fairhash record"
+    problems = []
+    if config.live_chain is not None:
+        problems.append(Problem(origins["chain"], f"chain: {config.live_chain} gives blocks only as they come", remedy))
+    if config.feed != HISTORY:
+        problems.append(Problem(origins["feed"], f"feed: {config.feed} gives quotes only as they come", remedy))
+    market = config.history.market
+    if market is None and not problems:
+        problems.append(Problem(f"{settings.path}:1", "history.market is not given", "name quotes or bars to run over"))
+    if problems or market is None:
+        raise ConfigError(problems)
+    return market
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:

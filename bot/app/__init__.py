@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, journals, paper, project, robustness, runs, sweep, value
+from bot.app import figures, journals, live, paper, project, robustness, runs, sweep, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
@@ -27,6 +27,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("montecarlo", None): robustness.montecarlo,
     ("walk-forward", None): robustness.walk_forward,
     ("sweep", None): sweep.sweep,
+    ("record", None): live.record,
     ("new-strategy", None): project.new_strategy,
     ("docs", None): project.docs,
     ("validate-model", None): value.validate_model,

@@ -100,8 +100,17 @@ def parity(options: Namespace) -> Outcome:
 
 def check(options: Namespace) -> Outcome:
     """Read a configuration and everything it names; all problems are raised at once."""
-    from bot.run import load_run
+    from bot.config import draft_settings
+    from bot.feeds.join import is_live
+    from bot.run import load_run, params_type
 
+    settings = draft_settings(options.config, params_type).settings
+    if settings is not None and is_live(settings):
+        names = [entry.name for entry in settings.strategies]
+        text = (
+            f"{options.config}: no problems\n{len(names)} strategies: {', '.join(names)}\nlive sources: none was asked"
+        )
+        return Outcome(text, {"config": str(options.config), "problems": [], "strategies": names, "live": True})
     run = load_run(options.config)
     names = [plan.strategy.name for plan in run.plans]
     events = len(run.history.bars) + len(run.history.quotes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bot import __version__
-from bot.arguments import figures, paper, project, robustness, runs, sweep, value
+from bot.arguments import figures, live, paper, project, robustness, runs, sweep, value
 from bot.arguments.parts import Help
 
 EXIT_CODES = """exit codes:
@@ -19,6 +19,7 @@ EXIT_CODES = """exit codes:
   7  a strategy failed
   8  the results could not be written
   9  the journal was refused, or could not be written
+  10  a live source failed for good
   20  biased: a decision depends on what came after it
   130  interrupted
   143  terminated
@@ -37,6 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fairhash {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    for part in (runs, paper, project, value, figures, sweep, robustness):
+    for part in (runs, paper, project, value, figures, sweep, robustness, live):
         part.add(commands)
     return parser

@@ -174,7 +174,7 @@ def write(out: Path, contents: dict[str, bytes]) -> None:
     """Write the figures beside those that are there, then rename them, the digests last.
 
     A full disk leaves the old figures as they were; an import interrupted among the renames fails its digests instead
-    of passing for whole.
+    of passing for whole. Raises ChainError.
     """
     new = {out / name: out / f".{name}.new" for name in contents}
     try:

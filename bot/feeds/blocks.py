@@ -77,6 +77,11 @@ class BlockFollower:
         assert self._line is not None, "start() first"
         return self._line
 
+    @property
+    def fed_height(self) -> int:
+        """Height of the last block that was fed, or counted as fed when it started."""
+        return self._next - 1
+
     async def start(self, last: Block | None) -> None:
         """Verify the chain up to where feeding begins: after `last`, the last block that was booked, or with the next.
 

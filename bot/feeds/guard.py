@@ -23,8 +23,8 @@ class GuardRules:
     jumps_to_break: int = 5
 
 
-class QuoteGuard:
-    """Looks at every quote of one source before anybody else."""
+class LeapGuard:
+    """Looks at every price of one source before anybody else."""
 
     __slots__ = ("_good", "_jumps", "_rules", "_source", "_tell")
 
@@ -32,45 +32,41 @@ class QuoteGuard:
         self._source = source
         self._rules = rules
         self._tell = tell
-        self._good: Quote | None = None
+        self._good: tuple[int, int] | None = None
         self._jumps = 0
 
-    def passes(self, quote: Quote) -> bool:
-        """Return whether the quote may be believed.
-
-        Raises AnswerError for one that cannot be, CircuitBreakError when leaps do not end.
-        """
-        self._check(quote)
-        good = self._good
-        if good is not None and self._leaps(quote, good):
-            self._jumps += 1
-            text = (
-                f"{self._source}: {_shown(quote)} after {_shown(good)}: a leap by {self._rules.max_jump} times or more"
-            )
-            if self._jumps >= self._rules.jumps_to_break:
-                raise CircuitBreakError(self._source, f"{text}, {self._jumps} times in a row", "look, then start again")
-            self._tell("leap", f"{text}; not believed, {self._jumps} of {self._rules.jumps_to_break}")
-            return False
-        self._good, self._jumps = quote, 0
-        return True
-
-    def _check(self, quote: Quote) -> None:
+    def passes_quote(self, quote: Quote) -> bool:
+        """Return whether a quote may be believed; raises AnswerError for a crossed or emptily locked one too."""
+        shown = _shown((quote.bid_sat, quote.ask_sat))
         if quote.bid_sat > quote.ask_sat:
-            raise AnswerError(self._source, f"{_shown(quote)}: bid above ask: a crossed book cannot stand")
+            raise AnswerError(self._source, f"{shown}: bid above ask: a crossed book cannot stand")
         if quote.bid_sat == quote.ask_sat and not (quote.bid_size_lots and quote.ask_size_lots):
-            raise AnswerError(self._source, f"{_shown(quote)}: bid and ask are equal and a size is 0")
-        if quote.ask_sat > self._rules.max_price_sat:
-            what = f"{_shown(quote)}: above the contract's max_price, {_btc(self._rules.max_price_sat)} BTC"
-            raise AnswerError(self._source, what, "check feed.symbol and feed.unit")
+            raise AnswerError(self._source, f"{shown}: bid and ask are equal and a size is 0")
+        return self.passes(quote.bid_sat, quote.ask_sat)
 
-    def _leaps(self, quote: Quote, good: Quote) -> bool:
+    def passes(self, low_sat: int, high_sat: int) -> bool:
+        """Return whether prices may be believed: bid and ask, or a trade's price twice.
+
+        Raises AnswerError for one above the contract's bound, CircuitBreakError when leaps do not end.
+        """
+        now, good = (low_sat, high_sat), self._good
+        if high_sat > self._rules.max_price_sat:
+            what = f"{_shown(now)}: above the contract's max_price, {_btc(self._rules.max_price_sat)} BTC"
+            raise AnswerError(self._source, what, "check ccxt.symbol and ccxt.unit")
         times = self._rules.max_jump
-        pairs = ((quote.bid_sat, good.bid_sat), (quote.ask_sat, good.ask_sat))
-        return any(now >= times * then or times * now <= then for now, then in pairs)
+        if good is None or not any(a >= times * b or times * a <= b for a, b in zip(now, good, strict=True)):
+            self._good, self._jumps = now, 0
+            return True
+        self._jumps += 1
+        text = f"{self._source}: {_shown(now)} after {_shown(good)}: a leap by {times} times or more"
+        if self._jumps >= self._rules.jumps_to_break:
+            raise CircuitBreakError(self._source, f"{text}, {self._jumps} times in a row", "look, then start again")
+        self._tell("leap", f"{text}; not believed, {self._jumps} of {self._rules.jumps_to_break}")
+        return False
 
 
-def _shown(quote: Quote) -> str:
-    return f"{_btc(quote.bid_sat)}/{_btc(quote.ask_sat)} BTC"
+def _shown(prices: tuple[int, int]) -> str:
+    return "/".join(map(_btc, dict.fromkeys(prices))) + " BTC"
 
 
 def _btc(price_sat: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.feeds.errors import AnswerError, RefusedAccessError, UnreachableError
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 2**20
 """Two hundred headers in JSON take a tenth of it; the first 25 transactions of a block a quarter."""
 _ROOM: Final = 64 * 2**10
+ReadLogin = Callable[[], tuple[str, str] | None]
 
 
 class JsonHttp:
-    """Asks one server. `name` stands in messages in place of the URL, which may hold a password."""
+    """Asks one server, called `name` in messages. `login` gives user and password whenever a connection is opened."""
 
-    def __init__(self, name: str, url: str, timeout_ns: int, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, name: str, url: str, timeout_ns: int, login: ReadLogin | None = None) -> None:
         self.name = name
         self._url = url.rstrip("/")
         self._timeout_s = timeout_ns / 1e9  # a bound on waiting: never near money
+        self._login = login
         self._headers: dict[str, str] = {}
-        if login is not None:
-            self._headers["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode("ascii")
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> Any:
@@ -63,12 +64,15 @@ class JsonHttp:
         import aiohttp
 
         if self._session is None:
+            self._headers = self._authorization()
             timeout = aiohttp.ClientTimeout(total=self._timeout_s)
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, trust_env=False)
         try:
             # A redirect could lead the password, or a request, to another host.
             async with self._session.request(method, self._url + path, json=document, allow_redirects=False) as answer:
                 body = await self._body(answer, path)
+                if answer.status in (401, 403):
+                    await self._refused(answer.status, path)
                 self._check_status(answer.status, path, body)
                 return body
         except TimeoutError as error:
@@ -79,6 +83,20 @@ class JsonHttp:
             raise UnreachableError(self.name, what, "is it running, and is the URL right?") from error
         except ValueError as error:
             raise AnswerError(self.name, f"{path}: {_words(error)}") from error
+
+    def _authorization(self) -> dict[str, str]:
+        login = self._login() if self._login is not None else None
+        if login is None:
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode("ascii")}
+
+    async def _refused(self, status: int, path: str) -> None:
+        """Say that we are not let in; unless the password has changed since: then it passes."""
+        changed = self._authorization() != self._headers
+        await self.close()
+        if changed:
+            raise UnreachableError(self.name, f"{path}: HTTP {status}: the password has changed meanwhile")
+        raise RefusedAccessError(self.name, f"{path}: HTTP {status}: access refused", "mend user and password")
 
     async def _body(self, answer: aiohttp.ClientResponse, path: str) -> bytes:
         """Return the body, of which at most MAX_BYTES are ever held, whatever length was announced."""
@@ -91,8 +109,6 @@ class JsonHttp:
         return b"".join(pieces)
 
     def _check_status(self, status: int, path: str, body: bytes) -> None:
-        if status in (401, 403):
-            raise RefusedAccessError(self.name, f"{path}: HTTP {status}: access refused", "mend user and password")
         if status == 404:
             raise AnswerError(self.name, f"{path}: HTTP 404: not found: {_words(body)}")
         if status == 429 or status == 503:

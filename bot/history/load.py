@@ -8,6 +8,7 @@ from typing import cast
 from bot.core.contract import Contract
 from bot.core.events import Bar, Quote, SwapRate
 from bot.errors import HistoryError
+from bot.history.lines import SUFFIXES
 from bot.history.reading import ANY_PRICE, Reading, read
 from bot.history.series import BARS, QUOTES, RATES, History, Rates, Source
 
@@ -15,11 +16,18 @@ from bot.history.series import BARS, QUOTES, RATES, History, Rates, Source
 def load_market(path: str | Path, contract: Contract, max_price_sat: int = ANY_PRICE) -> History:
     """Return the bars or quotes of `path`, whichever its header names, without swap rates.
 
+    A directory is a recording: the quotes of all its days.
+
     Prices are read as BTC per contract and held as satoshi, sizes as contracts and held as lots (rounded
     down, which the source's notes say). Raises HistoryError with every problem, the first 20 in full; a price above
     `max_price_sat`, the most that the contract's document believes, is one.
     """
-    reading = _accepted(read(path, contract, (BARS, QUOTES), max_price_sat))
+    if Path(path).is_dir() and not str(path).endswith(SUFFIXES):
+        from bot.history.days import read_days
+
+        reading = read_days(Path(path), contract, max_price_sat)
+    else:
+        reading = _accepted(read(path, contract, (BARS, QUOTES), max_price_sat))
     rows, source = reading.rows, _source(reading)
     bars = cast("list[Bar]", rows) if reading.kind == BARS else []
     quotes = cast("list[Quote]", rows) if reading.kind == QUOTES else []

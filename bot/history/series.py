@@ -55,7 +55,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the market showed: bars or quotes (exactly one of them has rows), and swap rates.
+    """What the market showed: bars or quotes (exactly one of them has rows, unless it has no source), and swap rates.
 
     Rows are in time order. A quote is known at its time, a bar only at its close, a rate at its time.
     `simulated` is true when any source says that it is.
@@ -68,7 +68,7 @@ class History:
     sources: tuple[Source, ...]
 
     def __post_init__(self) -> None:
-        if bool(self.bars) == bool(self.quotes):
+        if self.sources and bool(self.bars) == bool(self.quotes):
             raise ValueError(f"a history has bars or quotes: {len(self.bars)} bars, {len(self.quotes)} quotes")
 
     @property
@@ -81,3 +81,7 @@ class History:
         kept = tuple(source for source in self.sources if source.kind != RATES)
         sources = (*kept, rates.source)
         return replace(self, rates=rates.rates, sources=sources, simulated=any(source.simulated for source in sources))
+
+
+NO_HISTORY = History([], [], [], False, ())
+"""What a run of live sources begins with."""

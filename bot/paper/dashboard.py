@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bot import __version__
+from bot.config_settings import Config
+from bot.core.units import NS_PER_S
 from bot.errors import FairhashError, cause
 from bot.paper.snapshot import Snapshot
 from bot.paper.track import Track
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 PAGE: Final = Path(__file__).parent / "page"
+BLOCK_STALE_NS: Final = 3 * 60 * 60 * NS_PER_S
+"""A longer wait for one block has a chance of e^-18."""
 MOST_WATCHERS: Final = 32
 WRITE_TIMEOUT_S: Final = 10.0
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -69,6 +73,20 @@ class PagePlace:
     refresh_s: float = 1.0
 
 
+async def open_page(
+    config: Config, title: str, look: Callable[[], Sequence[Snapshot]], now_ns: Callable[[], int]
+) -> tuple[Dashboard, str]:
+    """Return the page that a configuration describes, being served, and its URL; see Dashboard for the rest.
+
+    Health turns ill when the last quote is older than `fills.stale_after`, or the last block older than
+    `blocks.stale_after` (3 h where no live blocks are configured). Raises PageError.
+    """
+    block_ns = config.blocks.stale_after_ns if config.blocks is not None else BLOCK_STALE_NS
+    page = Dashboard(look, title, Limits(config.fills.stale_after_ns, block_ns), now_ns)
+    own = config.dashboard
+    return page, await page.start(PagePlace(own.host, own.port, own.hosts, own.refresh_ns / NS_PER_S))
+
+
 class Dashboard:
     """Serves the page. `now_ns` is the run's clock: wall time when live, the replay's time in a replay."""
 
@@ -82,6 +100,7 @@ class Dashboard:
         self._snapshots: Sequence[Snapshot] = ()
         self._tracks: dict[str, Track] = {}
         self._fault = ""
+        self._at_ns = 0
         self._watchers = 0
         self._fresh = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -131,12 +150,17 @@ class Dashboard:
 
     # What is shown ------------------------------------------------------------------------------------------
 
-    def _sample(self) -> None:
+    def _take(self) -> None:
+        """Look, and note the run's time with it: in a fast replay a second later is hours later."""
+        self._at_ns = self._now_ns()
         try:
             self._snapshots = self._look()
             self._fault = ""
         except Exception as error:  # noqa: BLE001 - a page must not end the trading; its health says what is wrong
             self._fault = f"the page cannot look: {cause(error)}"
+
+    def _sample(self) -> None:
+        self._take()
         for each in self._snapshots:
             self._tracks.setdefault(each.strategy, Track()).add(each)
         self._fresh.set()
@@ -148,14 +172,15 @@ class Dashboard:
             self._sample()
 
     def _document(self) -> dict[str, Any]:
-        now_ns = self._now_ns()
         return {
             "title": self._title,
             "version": __version__,
-            "now_ms": now_ns // 1_000_000,  # rounded down
-            "health": health(self._snapshots, now_ns, self._limits, self._fault)[1],
+            "health": self._healthy()[1],
             "strategies": [each.document() for each in self._snapshots],
         }
+
+    def _healthy(self) -> tuple[bool, dict[str, Any]]:
+        return health(self._snapshots, self._at_ns, self._limits, self._fault)
 
     # Answers ------------------------------------------------------------------------------------------------
 
@@ -166,6 +191,7 @@ class Dashboard:
         return web.Response(body=(PAGE / name).read_bytes(), content_type=kind, charset="utf-8")
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
+        self._take()
         return _json(self._document())
 
     async def _track(self, request: web.Request) -> web.StreamResponse:
@@ -174,13 +200,13 @@ class Dashboard:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
-        now_ns = self._now_ns()
-        ok, _ = health(self._snapshots, now_ns, self._limits, self._fault)
-        text = metrics(self._snapshots, now_ns, ok)
+        self._take()
+        text = metrics(self._snapshots, self._at_ns, self._healthy()[0])
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
-        ok, document = health(self._snapshots, self._now_ns(), self._limits, self._fault)
+        self._take()
+        ok, document = self._healthy()
         return _json(document, 200 if ok else 503)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

@@ -153,7 +153,7 @@ def snapshot(session: Session, simulated: bool) -> Snapshot:
         time_ns=now,
         ends_ns=contract.end_ns,
         expired=state.expired,
-        halted=session.trader.halted,
+        halted=session.trader.is_stopped,
         price_sat=state.mark_sat,
         bid_sat=view.bid_sat if has_price else 0,
         ask_sat=view.ask_sat if has_price else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +21,7 @@ class FakeExchange:
         self.broken: list[Any] = []
         self.trades: list[tuple[int, int, str, str]] = []
         self.asked: list[str] = []
+        self.now_ms: Callable[[], int] = lambda: 1 << 62
         self.pairs = [["TH1BTC", [None, None, None, "0.02", "5000", None, None, None, None, None, None, None]]]
         self._sockets: list[web.WebSocketResponse] = []
 
@@ -67,7 +69,11 @@ class FakeExchange:
             return web.Response(text=self.book(), content_type="application/json")
         if path.startswith("trades/"):
             start = int(request.query.get("start", 0))
-            rows = [f"[{i},{mts},{amount},{price}]" for i, mts, amount, price in self.trades if mts >= start]
+            rows = [
+                f"[{i},{mts},{amount},{price}]"
+                for i, mts, amount, price in self.trades
+                if start <= mts <= self.now_ms()
+            ]
             return web.Response(text=f"[{','.join(rows[: int(request.query.get('limit', 120))])}]")
         return web.json_response(["error", 10020, "unknown"], status=500)
 

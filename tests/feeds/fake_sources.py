@@ -16,7 +16,7 @@ Spoil = Callable[[str, Any], Any]
 
 
 class FakeServer:
-    """Serves `raws`, the best chain from genesis on; `spoil` may change what is answered; `asked` counts requests."""
+    """Serves `raws`, the best chain from `first_height` on; `spoil` may change answers, `asked` lists requests."""
 
     def __init__(self, raws: Sequence[bytes]) -> None:
         self.raws = list(raws)
@@ -24,6 +24,8 @@ class FakeServer:
         self.asked: list[str] = []
         self.fees_sat = 0
         self.url = ""
+        self.first_height = 0
+        self.chain = "regtest"
 
     async def start(self) -> str:
         app = web.Application()
@@ -77,10 +79,11 @@ class FakeCore(FakeServer):
     def _result(self, method: str, params: list[Any]) -> Any:
         hashes = [header_hash(raw) for raw in self.raws]
         if method == "getblockchaininfo":
-            tip = {"blocks": len(self.raws) - 1, "bestblockhash": hashes[-1], "chain": "regtest"}
+            height = self.first_height + len(self.raws) - 1
+            tip = {"blocks": height, "bestblockhash": hashes[-1], "chain": self.chain}
             return {**tip, "difficulty": 4.6e-10, "initialblockdownload": False}
         if method == "getblockhash":
-            return hashes[params[0]]
+            return hashes[params[0] - self.first_height]
         if method == "getblockheader":
             return self.raws[hashes.index(params[0])].hex()
         if method == "getblockstats":

@@ -58,7 +58,7 @@ class Scene:
         return [(await self.block()).height for _ in range(count)]
 
     async def block(self) -> Block:
-        return await asyncio.wait_for(anext(self._blocks), 20)
+        return await asyncio.wait_for(anext(self._blocks), 60)
 
     def grow(self, count: int, salt: int = 0) -> None:
         self.server.raws = chain(count, self.server.raws, salt)

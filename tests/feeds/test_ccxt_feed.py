@@ -15,7 +15,8 @@ from aiohttp import web
 from bot.core.events import Quote
 from bot.core.units import NS_PER_S
 from bot.feeds.amounts import Scale, exact, lots_down, price_sat_down, price_sat_half_up, price_sat_up
-from bot.feeds.ccxt_feed import POLL, STREAM, CcxtQuotes, MarketRules
+from bot.feeds.ccxt_feed import CcxtQuotes
+from bot.feeds.ccxt_market import POLL, STREAM, CcxtMarket, MarketRules
 from bot.feeds.errors import (
     AnswerError,
     CircuitBreakError,
@@ -40,11 +41,11 @@ class Scene:
         self.exchange = exchange
         self.told: list[tuple[str, str]] = []
         self.clock = ManualClock(time.time_ns())  # ccxt stamps a book with the real time
-        self.feed = CcxtQuotes(rules, scale, self.clock, lambda *told: self.told.append(told))
-        self._quotes = self.feed.quotes()
+        self.feed = CcxtQuotes(CcxtMarket(rules, scale, self.clock, lambda *told: self.told.append(told)))
+        self._quotes = self.feed.events()
 
     async def quote(self) -> Quote:
-        return await asyncio.wait_for(anext(self._quotes), 20)
+        return await asyncio.wait_for(anext(self._quotes), 60)
 
 
 def play(act: Callable[[Scene], Awaitable[None]], rules: MarketRules = RULES, scale: Scale = ONE) -> Scene:
@@ -60,6 +61,27 @@ def play(act: Callable[[Scene], Awaitable[None]], rules: MarketRules = RULES, sc
         return scene
 
     return asyncio.run(run())
+
+
+@pytest.mark.parametrize("mode", [POLL, STREAM])
+def test_another_server_can_be_asked_by_its_address_alone(mode: str) -> None:
+    async def run() -> None:
+        exchange = FakeExchange()
+        rules = replace(RULES, mode=mode, url=await exchange.start())
+        market = CcxtMarket(rules, ONE, ManualClock(time.time_ns()), lambda kind, text: None)
+        feed = CcxtQuotes(market)
+        await feed.start()
+        assert (await asyncio.wait_for(anext(feed.events()), 10)).bid_sat == 70_210_000
+        theirs = [str(url) for url in flat(market.exchange.urls["api"])]
+        assert len(theirs) >= 3 and all(f"://127.0.0.1:{exchange.port}" in url for url in theirs)
+        await feed.close()
+        await exchange.stop()
+
+    asyncio.run(run())
+
+
+def flat(tree: Any) -> list[Any]:
+    return [leaf for below in tree.values() for leaf in flat(below)] if isinstance(tree, dict) else [tree]
 
 
 @pytest.mark.parametrize("mode", [POLL, STREAM])

@@ -68,7 +68,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def rpc(url: str, method: str, *params: Any) -> Any:
     """Ask the node for something that only a miner would."""
-    http = JsonHttp("miner", url, 60 * NS_PER_S, ("x", "secret"))
+    http = JsonHttp("miner", url, 60 * NS_PER_S, lambda: ("x", "secret"))
     try:
         answer = await http.post("/", {"id": 1, "method": method, "params": list(params)})
         assert answer["error"] is None, answer
@@ -78,7 +78,7 @@ async def rpc(url: str, method: str, *params: Any) -> Any:
 
 
 def follower(url: str, told: list[str], password: str = "secret", confirmations: int = 2) -> BlockFollower:
-    source = BitcoinCore(JsonHttp("bcoin", url, 10 * NS_PER_S, ("x", password)), REGTEST)
+    source = BitcoinCore(JsonHttp("bcoin", url, 10 * NS_PER_S, lambda: ("x", password)), REGTEST)
     year_ns = 365 * 86_400 * NS_PER_S
     rules = FollowRules(NS_PER_S // 10, confirmations, 40 * year_ns, patience=Patience(100, NS_PER_S // 10, NS_PER_S))
     return BlockFollower(source, REGTEST, (), rules, WallClock(), lambda kind, text: told.append(kind))
@@ -143,7 +143,9 @@ def test_a_wrong_password_is_refused_at_once(url: str) -> None:
 
 def test_a_node_that_was_stopped_is_unreachable() -> None:
     async def act() -> None:
-        source = BitcoinCore(JsonHttp("bcoin", f"http://127.0.0.1:{free_port()}", NS_PER_S, ("x", "y")), REGTEST)
+        source = BitcoinCore(
+            JsonHttp("bcoin", f"http://127.0.0.1:{free_port()}", NS_PER_S, lambda: ("x", "y")), REGTEST
+        )
         with pytest.raises(UnreachableError):
             await source.tip()
         await source.close()

@@ -55,7 +55,7 @@ def serve(
 ) -> None:
     async def run() -> None:
         world = World(seen)
-        page = Dashboard(world.look, "a title", LIMITS, lambda: world.now_ns)
+        page = Dashboard(lambda: world.look(), "a title", LIMITS, lambda: world.now_ns)
         url = await page.start(PagePlace(hosts=hosts, refresh_s=0.01))
         try:
             async with aiohttp.ClientSession() as session:
@@ -153,6 +153,24 @@ def test_health_turns_with_the_age_of_quote_and_block(seen: Snapshot) -> None:
         assert document["problems"] == ["the last quote is 3601 s old; allowed are 3600 s"]
         world.now_ns = seen.last_block_ns + 7_201 * NS_PER_S
         assert any("the last block is 7201 s old" in problem for problem in (await status())[1]["problems"])
+
+    serve(seen, act)
+
+
+def test_ages_are_those_of_the_moment_that_was_looked_at(seen: Snapshot) -> None:
+    """In a replay at full speed the clock has gone on by days when a watcher is told what was seen a moment ago."""
+
+    async def act(http: aiohttp.ClientSession, url: str, world: World) -> None:
+        def look() -> list[Snapshot]:
+            world.now_ns += 86_400 * NS_PER_S  # between one look and the next
+            return [replace(seen, last_quote_ns=world.now_ns, last_block_ns=world.now_ns)]
+
+        world.look = look  # type: ignore[method-assign]
+        async with http.get(url + "events") as answer:
+            for _ in range(6):
+                line = await answer.content.readline()
+                if line.startswith(b"data: "):
+                    assert json.loads(line[6:])["health"]["quote_age_s"] == 0
 
     serve(seen, act)
 

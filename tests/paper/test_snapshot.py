@@ -68,9 +68,10 @@ def test_a_short_shows_its_loans_band_and_blocks(run: Run) -> None:
 
 def test_dividends_of_blocks_are_those_that_were_paid(run: Run) -> None:
     """What ten blocks paid on one contract, against the rise of the index that the ledger pays by."""
-    session = last(run.plans[2], 500)
+    owner = next(plan for plan in run.plans if plan.strategy.name == "hold_long")
+    session = last(owner, 500)
     before_index, before = session.state.index, snapshot(session, simulated=True).height
-    *_, session = played(run.plans[2], 501)
+    *_, session = played(owner, 501)
     seen = snapshot(session, simulated=True)
     fresh = [line for line in seen.blocks if line.height > before]
     risen = (session.state.index - before_index) * session.settings.contract.lots_per_contract >> 20

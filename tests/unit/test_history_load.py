@@ -16,7 +16,6 @@ from bot.core.units import NS_PER_S
 from bot.errors import HistoryError
 from bot.history import lines, reading
 from bot.history.load import load, load_market, load_rates
-from bot.history.series import History
 from tests.contracts import START_NS, th1
 
 T0 = START_NS
@@ -504,6 +503,6 @@ def test_lots_need_not_be_hundredths(tmp_path: Path) -> None:
 def test_a_history_holds_bars_or_quotes_never_both(tmp_path: Path) -> None:
     history = load_market(csv(tmp_path, QUOTES, GOOD_QUOTE), th1())
     with pytest.raises(ValueError, match="bars or quotes"):
-        History([], [], [], False, ())
+        replace(history, quotes=[])
     with pytest.raises(ValueError, match="bars or quotes"):
         replace(history, bars=[Bar(0, 1, 1, 1, 1, 1, 0)])

@@ -77,7 +77,11 @@ function showTabs() {
       return button;
     }));
   }
-  for (const button of tabs.children) button.setAttribute('aria-pressed', String(button.textContent === chosen));
+  for (const button of tabs.children) {
+    const pressed = button.textContent === chosen;
+    if (pressed && button.getAttribute('aria-pressed') !== 'true') tabs.scrollLeft = button.offsetLeft - tabs.offsetLeft;
+    button.setAttribute('aria-pressed', String(pressed));
+  }
 }
 function showTiles(now) {
   const edge = now.fair_sat ? now.price_sat / now.fair_sat - 1 : null;
@@ -141,7 +145,7 @@ function frame(svg, points, low, high) {
   const labels = Math.max(2, Math.min(6, Math.floor((width - left - right) / 120)));
   for (let i = 0; i < labels && to > from; i++) {
     const ms = from + (to - from) * i / (labels - 1);
-    const text = to - from > 3 * 864e5 ? utc(ms).slice(5, 10) : utc(ms).slice(5, 16);
+    const text = to - from > 8 * 864e5 ? utc(ms).slice(5, 10) : utc(ms).slice(5, 16);
     const anchor = i === 0 ? 'start' : i === labels - 1 ? 'end' : 'middle';
     svg.append(drawn('text', {x: x(ms), y: height - 6, 'text-anchor': anchor}, text));
   }

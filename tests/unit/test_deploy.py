@@ -1,0 +1,51 @@
+"""What is under deploy/ starts commands that exist and copies files that are there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bot.app import COMMANDS
+from bot.arguments import EXIT_CODES, build_parser
+
+UNIT = Path("deploy/fairhash.service").read_text()
+CONTAINER = Path("deploy/Containerfile").read_text()
+needs_daemon = pytest.mark.skipif(("paper", None) not in COMMANDS, reason="the daemon is not part of this tree yet")
+
+
+def words_of_unit() -> list[str]:
+    (line,) = re.findall(r"^ExecStart=(.*)$", UNIT, re.MULTILINE)
+    return shlex.split(line)
+
+
+@needs_daemon
+def test_the_service_and_the_container_start_a_command_that_exists() -> None:
+    program, *words = words_of_unit()
+    assert Path(program).name == "fairhash"
+    assert build_parser().parse_args(words).command == "paper"
+    (line,) = re.findall(r"^CMD (\[\"paper.*)$", CONTAINER, re.MULTILINE)
+    assert build_parser().parse_args(json.loads(line)).command == "paper"
+
+
+@needs_daemon
+def test_every_exit_code_that_prevents_a_restart_is_documented() -> None:
+    (line,) = re.findall(r"^RestartPreventExitStatus=(.*)$", UNIT, re.MULTILINE)
+    documented = set(re.findall(r"^ +([0-9]+) ", EXIT_CODES, re.MULTILINE))
+    assert set(line.split()) <= documented
+    assert "10" not in line.split()  # a source that failed is worth another start
+
+
+def test_the_container_copies_what_is_there_and_runs_as_nobody_special() -> None:
+    for source in re.findall(r"^COPY (\S+) \S+$", CONTAINER, re.MULTILINE):
+        assert Path(source).exists(), source
+    assert re.search(r"^USER (?!root)", CONTAINER, re.MULTILINE)
+
+
+def test_the_unit_has_every_section_and_no_key_twice() -> None:
+    assert re.findall(r"^\[(\w+)\]$", UNIT, re.MULTILINE) == ["Unit", "Service", "Install"]
+    keys = re.findall(r"^([A-Za-z]+)=", UNIT, re.MULTILINE)
+    assert len(set(keys)) == len(keys)
