@@ -9,16 +9,21 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from bot import core, trader
 from strategies import view
 
+MOST_KEPT: Final = 100
+"""So many versions of machine code are kept, of some 0.4 MB each."""
+_OURS: Final = re.compile("[0-9a-f]{32}")
 OURS = (
     *Path(core.__file__ or "").parent.glob("*.py"),
     *Path(__file__).parent.glob("*.py"),
@@ -85,6 +90,17 @@ def _content(value: Any) -> bytes:
         return content + repr(value).encode()
 
 
+def _forget_oldest(place: Path) -> None:
+    """Keep the MOST_KEPT directories that were used last; others of ours go, and are made anew if they are wanted."""
+    ours = [path for path in place.iterdir() if _OURS.fullmatch(path.name)]
+    for path in sorted(ours, key=_used_ns, reverse=True)[MOST_KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
+
+
+def _used_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 @contextmanager
 def kept_in(directory: Path) -> Iterator[bool]:
     """Let functions that are declared inside keep their machine code in `directory`; False if it cannot be written."""
@@ -92,7 +108,10 @@ def kept_in(directory: Path) -> Iterator[bool]:
 
     before = config.CACHE_DIR
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            directory.mkdir(parents=True, exist_ok=True)
+            _forget_oldest(directory.parent)
+        directory.touch()
         writable = os.access(directory, os.W_OK | os.X_OK)
     except OSError:
         writable = False

@@ -94,9 +94,7 @@ class Departure(NamedTuple):
     margin_carry: int
     collateral_lots: int
     has_owed: bool
-    has_lent: bool
     owed: Accruing
-    lent: Accruing
     denominator: int
     # terms
     initial_ppm: int

@@ -113,8 +113,6 @@ def _passes(worth: Any, market: Any, start: Departure, columns: Columns, at: int
     most_sat = max(before_sat, worth.fixed_sat) + max(at_low_sat, at_high_sat) + SLACK_SAT
     if start.has_owed:
         least_sat -= worth.owed.due_sat(high_sat, time_ns // NS_PER_S)
-    if start.has_lent:
-        most_sat += worth.lent.due_sat(high_sat, time_ns // NS_PER_S)
     floor_sat, peak_sat = limits_sat
     return least_sat >= floor_sat and (most_sat <= peak_sat or start.floor_ppm == 0 or start.halted)
 

@@ -164,8 +164,8 @@ class LeapingSession(Session):
         stop_ns = self.exchange.next_due_ns()
         if any(self._account.offered):
             stop_ns = min(feed.rate_ns, stop_ns)
-        if not _fits(worth, state.time_ns, stop_ns, prepared):
-            return None
+        if worth.lent is not None or not _fits(worth, state.time_ns, stop_ns, prepared):
+            return None  # the trader looks after loans to others at every event
         (btc_sat, btc_ppb_day), (contract_lots, contract_ppb_day) = map(_market_offer, state.offers)
         low_edge, high_edge, asleep_until_ns = (self._sleeping_target() or AWAKE).wake or SLEEPLESS
         return Departure(
@@ -189,10 +189,8 @@ class LeapingSession(Session):
             margin_carry=worth.margin_carry,
             collateral_lots=worth.collateral_lots,
             has_owed=worth.owed is not None,
-            has_lent=worth.lent is not None,
             owed=_accruing(worth.owed),
-            lent=_accruing(worth.lent),
-            denominator=getattr(worth.owed or worth.lent, "denominator", 1),
+            denominator=worth.owed.denominator if worth.owed is not None else 1,
             initial_ppm=state.initial_ppm,
             maintenance_ppm=state.maintenance_ppm,
             contract_is_collateral=state.contract_is_collateral,
@@ -260,11 +258,10 @@ def _fits(worth: Standing, now_ns: int, stop_ns: int, prepared: Prepared) -> boo
     most_sat = abs(worth.all_sat) + abs(worth.cash_sat)
     lots = abs(worth.spot_lots) + abs(worth.margin_lots) + abs(worth.collateral_lots)
     most_sat += 2 * lots * price_sat // contract.lots_per_contract + (lots * prepared.passages.index[-1] >> INDEX_BITS)
-    for interest in (worth.owed, worth.lent):
-        if interest is not None:
-            until_s = min(stop_ns, now_ns + 40 * NS_PER_DAY) // NS_PER_S + 7_200
-            due_sat = interest.due_sat(price_sat, until_s)
-            if max(interest.fixed, interest.marked) > MOST or due_sat > MOST_QUOTIENT:
-                return False
-            most_sat += due_sat
+    if worth.owed is not None:
+        until_s = min(stop_ns, now_ns + 40 * NS_PER_DAY) // NS_PER_S + 7_200
+        due_sat = worth.owed.due_sat(price_sat, until_s)
+        if max(worth.owed.fixed, worth.owed.marked) > MOST or due_sat > MOST_QUOTIENT:
+            return False
+        most_sat += due_sat
     return most_sat * max(PPM, contract.margin_call_ppm) < MOST

@@ -164,7 +164,7 @@ def set_interest(interest: Any, per_contract: int, denominator: int, accruing: A
 
 
 def set_worth(worth: Any, contract: Any, owed: Any, lent: Any, start: Departure) -> None:
-    """Fill a STANDING with two INTERESTs; what it has earned is to be counted in."""
+    """Fill a STANDING with two INTERESTs, of which nothing is lent; what it has earned is to be counted in."""
     worth.contract = contract
     worth.all_sat, worth.cash_sat, worth.collateral_lots = start.all_sat, start.cash_sat, start.collateral_lots
     worth.spot_lots, worth.margin_lots = start.spot_lots, start.margin_lots
@@ -172,7 +172,7 @@ def set_worth(worth: Any, contract: Any, owed: Any, lent: Any, start: Departure)
     worth.spot_index, worth.spot_carry = start.spot_index, start.spot_carry
     worth.margin_index, worth.margin_carry = start.margin_index, start.margin_carry
     set_interest(owed, contract.lots_per_contract, start.denominator, start.owed)
-    set_interest(lent, contract.lots_per_contract, start.denominator, start.lent)
+    lent.lots_per_contract = lent.denominator = 1
     worth.owed, worth.lent = owed, lent
 
 

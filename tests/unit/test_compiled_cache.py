@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from backtests.compiled_engine import cache
+
 ROOT = Path(__file__).parents[2]
 STRATEGY = """
 from dataclasses import dataclass
@@ -40,9 +42,9 @@ print(hashlib.sha256(repr((result.marks, result.fills)).encode()).hexdigest())
 """
 
 
-def start(directory: Path, cache: Path) -> subprocess.Popen[str]:
+def start(directory: Path, place: Path) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    environment |= {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"}
+    environment |= {"XDG_CACHE_HOME": str(place), "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}"}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     command = [sys.executable, "-W", "error", "-c", RUN]
     return subprocess.Popen(command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True)
@@ -54,9 +56,9 @@ def result_of(process: subprocess.Popen[str]) -> str:
     return said.strip()
 
 
-def code(cache: Path) -> dict[Path, int]:
+def code(place: Path) -> dict[Path, int]:
     """Return the files of a strategy's machine code and when they were written."""
-    return {path: path.stat().st_mtime_ns for path in cache.rglob("*scan*.nbc")}
+    return {path: path.stat().st_mtime_ns for path in place.rglob("*scan*.nbc")}
 
 
 def files(directory: Path) -> set[Path]:
@@ -70,22 +72,40 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_processes_that_start_at_once_share_and_a_change_is_seen(work: Path) -> None:
-    cache = work / "cache"
+    place = work / "cache"
     before = files(ROOT / "backtests") | files(ROOT / "bot") | files(ROOT / "strategies")
-    both = [start(work, cache), start(work, cache)]
+    both = [start(work, place), start(work, place)]
     first, second = map(result_of, both)
     assert first == second
-    kept = code(cache)
+    kept = code(place)
     assert len(kept) == 1  # one strategy, one place
-    assert result_of(start(work, cache)) == first
-    assert code(cache) == kept  # taken as it was, not made anew
+    assert result_of(start(work, place)) == first
+    assert code(place) == kept  # taken as it was, not made anew
     assert files(ROOT / "backtests") | files(ROOT / "bot") | files(ROOT / "strategies") == before
 
     (work / "mine.py").write_text(STRATEGY.replace("STEP = 10", "STEP = 4"), encoding="utf-8")
-    assert result_of(start(work, cache)) != first
-    assert len(code(cache)) == 2
+    assert result_of(start(work, place)) != first
+    assert len(code(place)) == 2
 
 
 def test_without_a_place_to_keep_it_machine_code_is_made_anew(work: Path) -> None:
     (work / "no-directory").write_text("", encoding="utf-8")
     assert len(result_of(start(work, work / "no-directory"))) == 64
+
+
+def test_the_versions_used_last_are_kept_and_nothing_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_KEPT", 3)
+    (tmp_path / "somebody else's").mkdir()
+    names = [f"{number:032x}" for number in range(5)]
+    for age, name in enumerate(names):
+        with cache.kept_in(tmp_path / name) as keeps:
+            assert keeps
+        os.utime(tmp_path / name, (age, age))
+    with cache.kept_in(tmp_path / names[2]):
+        pass  # used again, and so the newest
+    os.utime(tmp_path / names[2], (9, 9))
+    with cache.kept_in(tmp_path / ("e" * 32)):
+        pass
+    left = {path.name for path in tmp_path.iterdir() if len(path.name) == 32}
+    assert left == {"e" * 32, names[2], names[4]}
+    assert (tmp_path / "somebody else's").is_dir()
