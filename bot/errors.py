@@ -74,6 +74,20 @@ class StrategyError(FairhashError):
     exit_code = 7
 
 
+class JournalError(InputError):
+    """A journal was refused: damaged, cut off, not the one of this run, or owned by another process."""
+
+    exit_code = 9
+
+
+class JournalFullError(JournalError):
+    """Nothing could be added, for want of space: what was asked for did not happen, the journal is as it was."""
+
+
+class JournalBrokenError(JournalError):
+    """The disk failed in a way after which nobody can know what is on it: the process must end and start anew."""
+
+
 def cause(error: BaseException) -> str:
     """Return what a strategy raised, in one line, with file and line of its own code where they are known."""
     if isinstance(error, SyntaxError):
