@@ -15,6 +15,7 @@ from bot.core.order import CANCELLED, EXCHANGE, FILLED, TRADING, Order
 from bot.core.state import Loan, Offer, State
 from bot.core.units import NS_PER_DAY, NS_PER_S, ceil_div, notional_sat
 from bot.paper.bitfinex.terms import WALLET_NAMES, Terms, btc, ms, rate
+from bot.paper.bitfinex.wire import plain
 from bot.paper.records import Entry
 
 CLOSE: Final = 512
@@ -56,18 +57,18 @@ def order_row(terms: Terms, order: Order, fills: list[Fill]) -> Row:
     return row
 
 
-def average_price(fills: list[Fill]) -> Decimal | int:
+def average_price(fills: list[Fill]) -> Decimal:
     """Return the mean price of fills in bitcoin, rounded to the nearest satoshi, ties up; 0 without fills."""
     lots = sum(abs(fill.size_lots) for fill in fills)
     if lots == 0:
-        return 0
+        return Decimal(0)
     total = sum(abs(fill.size_lots) * fill.price_sat for fill in fills)
     return btc((2 * total + lots) // (2 * lots))
 
 
 def order_status(terms: Terms, order: Order, fills: list[Fill]) -> str:
     """Return the status text: what became of the order, and at what average price how much of it was filled."""
-    filled = f"@ {average_price(fills)}({terms.size(order.filled_lots)})" if fills else ""
+    filled = f"@ {plain(average_price(fills))}({plain(terms.size(order.filled_lots))})" if fills else ""
     if order.status == FILLED:
         return f"{'FORCED ' if order.forced else ''}EXECUTED {filled}"
     partly = f" was: PARTIALLY FILLED {filled}" if fills else ""
