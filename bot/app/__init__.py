@@ -5,11 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, project, runs, value
+from bot.app import exchange, figures, project, runs, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("backtest", None): runs.backtest,
+    ("exchange", None): exchange.exchange,
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,

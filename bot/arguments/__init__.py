@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bot import __version__
-from bot.arguments import figures, project, runs, value
+from bot.arguments import exchange, figures, project, runs, value
 from bot.arguments.parts import Help
 
 EXIT_CODES = """exit codes:
@@ -18,6 +18,8 @@ EXIT_CODES = """exit codes:
   6  two engines disagree
   7  a strategy failed
   8  the results could not be written
+  9  the journal was refused, or could not be written
+  10  a venue refuses, or what became of an order is not known
   130  interrupted
   143  terminated
 """
@@ -35,6 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fairhash {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    for part in (runs, project, value, figures):
+    for part in (runs, exchange, project, value, figures):
         part.add(commands)
     return parser

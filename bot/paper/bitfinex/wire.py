@@ -11,7 +11,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NoReturn
 
-from bot.paper.bitfinex.refusals import RefusedError, bad
+from bot.paper.bitfinex.refusals import BAD_REQUEST, RefusedError, bad
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 8
@@ -25,13 +25,19 @@ def read_object(body: bytes) -> dict[str, Any]:
     Raises RefusedError for anything else: too long (HTTP 413), too deep, a number of too many digits, NaN, a key twice.
     """
     if len(body) > MAX_BODY_BYTES:
-        raise RefusedError(bad("body", "").code, f"body: invalid (longer than {MAX_BODY_BYTES} bytes)", status=413)
-    if not body.strip():
-        return {}
+        raise RefusedError(BAD_REQUEST, f"body: invalid (longer than {MAX_BODY_BYTES} bytes)", status=413)
+    read = read_value(body) if body.strip() else {}
+    if not isinstance(read, dict):
+        raise bad("body", "not a JSON object")
+    return read
+
+
+def read_value(body: bytes) -> Any:
+    """Return the JSON value of a body or message that is not too long; refuses what `read_object` does."""
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _refuse_depth(body)
     try:
-        read = json.loads(
+        return json.loads(
             body.decode("utf-8"),
             parse_int=_whole,
             parse_float=_decimal,
@@ -42,9 +48,6 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise bad("body", "not UTF-8") from error
     except json.JSONDecodeError as error:
         raise bad("body", f"not JSON at character {error.pos}") from error
-    if not isinstance(read, dict):
-        raise bad("body", "not a JSON object")
-    return read
 
 
 def _refuse_depth(body: bytes) -> None:
