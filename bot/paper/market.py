@@ -7,7 +7,7 @@ command can be stamped later than what it could not know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from bot.core.units import NS_PER_S
@@ -41,7 +41,7 @@ class Market:
         self._origin = (clock_ns(), max(service.exchange.state.time_ns, start_ns))
         self._next_ns = self._origin[1] + 1
         self.settled = asyncio.Event()
-        """Set once everything of the present instant has been shown: before that, nobody may act at it."""
+        """Set while everything of the present instant has been shown: nobody may act at it before."""
 
     def now_ns(self) -> int:
         """Return the market's time: that of the clock, short of the next event that is still to be shown."""
@@ -50,28 +50,43 @@ class Market:
 
     async def run(self, shown: Callable[[], None]) -> None:
         """Show event after event when each is due, and call `shown` once they are durable, until the feed ends."""
+        feed = self._feed.events(self._last)
         waiting = 0
-        async for event in self._feed.events(self._last):
+        while True:
+            coming = asyncio.ensure_future(_following(feed))
+            await asyncio.sleep(0)
+            if not coming.done():  # the feed has nothing yet: time goes on
+                self._next_ns = FOREVER
+                self._tell(shown)
+                waiting = 0
+            event = await coming
+            if event is None:
+                break
             self._next_ns = max(time_of(event), self._service.exchange.state.time_ns)
-            # Events of one instant are shown together: a command between them would come before what outranks it.
             later = self._next_ns > self._service.exchange.state.time_ns
             if later and (self._wait_ns() > 0 or waiting >= MOST_AT_ONCE):
-                self._service.flush()
-                shown()
+                self._tell(shown)
                 waiting = 0
-                self.settled.set()
                 while (wait_ns := self._wait_ns()) > 0:
                     await asyncio.sleep(wait_ns / NS_PER_S)
-                await asyncio.sleep(0)
+            self.settled.clear()
             self._service.see(event)
             self._tape.see(event)
             waiting += 1
+        self._next_ns = FOREVER
+        self._tell(shown)
+
+    def _tell(self, shown: Callable[[], None]) -> None:
+        """Make durable what was shown, then let it be told."""
         self._service.flush()
         shown()
-        self._next_ns = FOREVER
         self.settled.set()
 
     def _wait_ns(self) -> int:
         """Return how long the clock must still run until the next event is due."""
         began_ns, from_ns = self._origin
         return (self._next_ns - from_ns) // self._speed - (self._clock_ns() - began_ns)  # rounded down
+
+
+async def _following(feed: AsyncIterator[Event]) -> Event | None:
+    return await anext(feed, None)

@@ -191,6 +191,9 @@ class Server:
         return await answer
 
     def _do_jobs(self) -> None:
+        if not self._market.settled.is_set():  # a command between events of one instant would come before its betters
+            asyncio.get_running_loop().call_soon(self._do_jobs)
+            return
         jobs, self._jobs = self._jobs, []
         answers: list[Any] = []
         try:
@@ -207,7 +210,7 @@ class Server:
         for (_, answer), value in zip(jobs, answers, strict=True):
             if not answer.done():  # its client has gone; the order stays, and is found by its cid
                 answer.set_result(value)
-        self._publish()
+        asyncio.get_running_loop().call_soon(self._publish)  # after the answers themselves
 
     def _fail(self, error: Exception) -> None:
         if self._failed is not None and not self._failed.done():
