@@ -23,8 +23,12 @@ from bot.venues.in_process import ADDRESS, carrier, mount
 from tests.contracts import START_NS, th1
 
 S = 10**9
-SECRETS = {"ann-key": "ann-secret-of-sixteen", "ben-key": "ben-secret-of-sixteen"}
-KEYS = b"ann:ann-key:ann-secret-of-sixteen\nben:ben-key:ben-secret-of-sixteen\n"
+SECRETS = {
+    "ann-key": "ann-secret-of-sixteen",
+    "ann-robot": "robot-secret-of-sixteen",
+    "ben-key": "ben-secret-of-sixteen",
+}
+KEYS = "".join(f"{key[:3]}:{key}:{secret}\n" for key, secret in SECRETS.items()).encode()
 DEPOSIT_SAT = 100 * 10**8
 
 

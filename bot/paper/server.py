@@ -26,6 +26,8 @@ STREAM_PATH: Final = "/ws/2"
 MAX_LINE: Final = 8_190
 MAX_HEADERS: Final = 64
 MAX_WAITING_MESSAGES: Final = 2_000
+MAX_COLLECT_S: Final = 0.002
+"""The longest that a request waits for others to share its commit."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 Job = Callable[[], Any]
 
@@ -69,6 +71,9 @@ class Server:
         self._silent: set[Any] = set()
         self._names: set[str] = set()
         self._failed: asyncio.Future[None] | None = None
+        self._commit_s = 0.0
+        self._connected: Callable[[], int] = lambda: 0
+        self._due: asyncio.TimerHandle
         self.served = 0
         """Requests and messages answered so far."""
 
@@ -105,6 +110,7 @@ class Server:
         if market.done():
             market.result()  # raises what ended it
         await self._done(open_accounts)
+        self._connected = lambda: len(http.connections)
         listening = await loop.create_server(accept, host, port)
         where = listening.sockets[0].getsockname()
         self._names = {f"{name}:{where[1]}" for name in (*LOCAL_NAMES, host)}
@@ -185,9 +191,13 @@ class Server:
         """Return what a job answers once it is durable. Jobs that come in one round of the loop share a commit."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        if not self._jobs:
-            loop.call_soon(self._do_jobs)
         self._jobs.append((job, answer))
+        if len(self._jobs) == 1:
+            # While a commit is slow, more requests are worth waiting for: half as long as it takes, at most.
+            self._due = loop.call_later(min(self._commit_s / 2, MAX_COLLECT_S), self._do_jobs)
+        elif len(self._jobs) == self._connected():  # everybody waits already
+            self._due.cancel()
+            self._due = loop.call_later(0.0, self._do_jobs)
         return await answer
 
     def _do_jobs(self) -> None:
@@ -196,6 +206,7 @@ class Server:
             return
         jobs, self._jobs = self._jobs, []
         answers: list[Any] = []
+        began = asyncio.get_running_loop().time()
         try:
             with self._protocol.venue.group():
                 answers = [job() for job, _ in jobs]
@@ -206,6 +217,7 @@ class Server:
             for _, answer in jobs:
                 answer.cancel()
             return
+        self._commit_s = asyncio.get_running_loop().time() - began
         self.served += len(jobs)
         for (_, answer), value in zip(jobs, answers, strict=True):
             if not answer.done():  # its client has gone; the order stays, and is found by its cid

@@ -45,8 +45,10 @@ class HandFeed:
 class Live:
     """A served exchange; `with Live(path) as live:` gives its address and a way to show quotes."""
 
-    def __init__(self, directory: Path, limits: Limits | None = None, flood: Flood | None = None) -> None:
-        self._directory, self._limits, self._flood = directory, limits, flood
+    def __init__(
+        self, directory: Path, limits: Limits | None = None, flood: Flood | None = None, start_ns: int = START_NS
+    ) -> None:
+        self._directory, self._limits, self._flood, self._start_ns = directory, limits, flood, start_ns
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.error: BaseException | None = None
@@ -68,15 +70,14 @@ class Live:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        rates: list[Event] = [
-            SwapRate(START_NS, CONTRACT, 1_000_000, 5_000),
-            SwapRate(START_NS, BTC, 1_000_000, 10**11),
-        ]
-        self._feed = HandFeed([*rates, Quote(START_NS, 199_000_000, 500, 201_000_000, 500)])
-        self.service = Service.open(self._directory / "live.journal", th1(), MarketRules(demand=(0, 1_000)), START_NS)
+        start = self._start_ns
+        rates: list[Event] = [SwapRate(start, CONTRACT, 1_000_000, 5_000), SwapRate(start, BTC, 1_000_000, 10**11)]
+        self._feed = HandFeed([*rates, Quote(start, 199_000_000, 500, 201_000_000, 500)])
+        contract = th1(start_ns=start, end_ns=start + 91 * 86_400 * 10**9)
+        self.service = Service.open(self._directory / "live.journal", contract, MarketRules(demand=(0, 1_000)), start)
         tape = Tape()
         # Time passes only with the quotes that a test shows.
-        market = Market(self.service, tape, self._feed, 1, lambda: self._seconds * 10**9, START_NS)
+        market = Market(self.service, tape, self._feed, 1, lambda: self._seconds * 10**9, start)
         protocol = Protocol(self.service, tape, parse_keys(KEYS, "keys"), self._flood)
         server = Server(protocol, market, lambda: round(self._loop.time() * 1000), self._limits)
 
@@ -114,7 +115,7 @@ class Live:
     def show(self, bid_sat: int, ask_sat: int, after_s: int = 60) -> None:
         """Let the market move; returns once it was seen."""
         self._seconds += after_s
-        quote = Quote(START_NS + self._seconds * 10**9, bid_sat, 500, ask_sat, 500)
+        quote = Quote(self._start_ns + self._seconds * 10**9, bid_sat, 500, ask_sat, 500)
         seen = threading.Event()
         self._loop.call_soon_threadsafe(lambda: (self._feed.waiting.put_nowait(quote), self._when_seen(quote, seen)))
         assert seen.wait(10), "the quote was not shown"
