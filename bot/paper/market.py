@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Final
 
 from bot.core.units import NS_PER_S
+from bot.errors import JournalFullError
 from bot.paper.entries import Event, time_of
 from bot.paper.feed import Feed
 from bot.paper.service import Service
@@ -77,9 +79,10 @@ class Market:
         self._tell(shown)
 
     def _tell(self, shown: Callable[[], None]) -> None:
-        """Make durable what was shown, then let it be told."""
-        self._service.flush()
-        shown()
+        """Make durable what was shown, then let it be told; on a full disk it waits for the next time."""
+        with suppress(JournalFullError):
+            self._service.flush()
+            shown()
         self.settled.set()
 
     def _wait_ns(self) -> int:

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 
 from bot.errors import ConfigError, FairhashError, JournalFullError, Problem
 from bot.paper.bitfinex.protocol import Protocol, Request, no_space
-from bot.paper.bitfinex.refusals import BAD_REQUEST
+from bot.paper.bitfinex.refusals import BAD_REQUEST, MAINTENANCE
 from bot.paper.bitfinex.stream import Stream
 from bot.paper.bitfinex.terms import NS_PER_MS
 from bot.paper.bitfinex.wire import MAX_BODY_BYTES, write
@@ -29,6 +29,7 @@ MAX_WAITING_MESSAGES: Final = 2_000
 MAX_COLLECT_S: Final = 0.002
 """The longest that a request waits for others to share its commit."""
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+NO_SPACE: Final = {"event": "error", "code": MAINTENANCE, "msg": "the journal has no space; nothing was done"}
 Job = Callable[[], Any]
 
 
@@ -85,7 +86,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         limits = self._limits
-        http = web.Server(
+        http = _Connections(
             self._answer,
             keepalive_timeout=limits.idle_s,
             max_line_size=MAX_LINE,
@@ -95,8 +96,11 @@ class Server:
             lingering_time=0.5,
         )
 
+        http.silent = self._silent
+
         def accept() -> asyncio.Protocol:
-            if len(http.connections) >= limits.connections:
+            # Those accepted a moment ago are not among the connections yet, but they are silent.
+            if len(self._silent.union(http.connections)) >= limits.connections:
                 return _Closed()
             connection = http()
             self._silent.add(connection)
@@ -215,7 +219,8 @@ class Server:
         except Exception as error:  # noqa: BLE001 - it ends the exchange, and is told there
             self._fail(error)
             for _, answer in jobs:
-                answer.cancel()
+                if not answer.done():
+                    answer.set_exception(error)
             return
         self._commit_s = asyncio.get_running_loop().time() - began
         self.served += len(jobs)
@@ -230,8 +235,11 @@ class Server:
 
     def _publish(self) -> None:
         """Tell every stream what has changed."""
-        for session in list(self._sessions):
-            session.tell(session.stream.changes())
+        try:
+            for session in list(self._sessions):
+                session.tell(session.stream.changes())
+        except Exception as error:  # noqa: BLE001 - it ends the exchange, and is told there
+            self._fail(error)
 
     # WebSocket ----------------------------------------------------------------------------------------------
 
@@ -252,11 +260,21 @@ class Server:
                     return session.stream.receive(text, self._now_ms(), self._wall_ms())
 
                 answers = await self._done(job)
-                session.tell(answers if isinstance(answers, list) else [["error", *answers]])
+                session.tell(answers if isinstance(answers, list) else [NO_SPACE])
         finally:
             self._sessions.discard(session)
             writing.cancel()
         return socket
+
+
+class _Connections(web.Server):
+    """aiohttp's server; a connection that is lost is no longer waited for."""
+
+    silent: set[Any]
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        self.silent.discard(handler)
+        super().connection_lost(handler, exc)
 
 
 class Session:

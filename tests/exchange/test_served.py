@@ -234,10 +234,7 @@ def test_fault_38_slow_clients_by_the_hundred_are_cut_and_others_are_served(tmp_
 def test_connections_beyond_the_most_are_closed_at_once(tmp_path: Path) -> None:
     with Live(tmp_path, Limits(connections=5)) as live:
         held = [socket.create_connection(("127.0.0.1", live.port)) for _ in range(5)]
-        for connection in held:
-            connection.sendall(b"G")
-        time.sleep(0)
-        assert get(live) == b""
+        assert get(live) == b""  # connections are accepted in the order in which they came
         held.pop().close()
         deadline = time.monotonic() + 5
         while get(live) == b"":
@@ -330,3 +327,43 @@ def test_a_client_that_does_not_read_is_disconnected_and_holds_nobody_up(tmp_pat
         return deaf.closed
 
     assert asyncio.run(tell_too_much())
+
+
+def test_a_full_disk_stops_neither_the_market_nor_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.errors import JournalFullError, Problem
+    from bot.paper.journal import Journal
+
+    body = {"symbol": "tTH1BTC", "type": "EXCHANGE LIMIT", "amount": "1", "price": "1.5", "cid": 7}
+    commit = Journal.commit
+    full = threading.Event()
+
+    def fail(journal: Journal) -> None:
+        if full.is_set() and journal.pending:
+            raise JournalFullError([Problem("journal", "no space")])
+        commit(journal)
+
+    monkeypatch.setattr(Journal, "commit", fail)
+    with Live(tmp_path) as live:
+        full.set()
+        live.show(203_000_000, 205_000_000)
+        assert post(live, "w/order/submit", body)[1] == 20060
+        full.clear()
+        assert post(live, "r/orders", {}) == []
+        assert post(live, "w/order/submit", body)[6] == "SUCCESS"
+        assert b"2.04" in get(live, "/v2/ticker/tTH1BTC")
+
+
+def test_a_fault_of_ours_ends_the_exchange_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.paper.bitfinex import account
+    from bot.paper.bitfinex.protocol import _PRIVATE
+    from bot.paper.server import BrokenExchangeError
+
+    def broken(call: Any) -> Any:
+        raise KeyError("a fault")
+
+    monkeypatch.setitem(_PRIVATE, ("r", "summary"), broken)  # type: ignore[misc]
+    assert account.summary is not broken
+    with Live(tmp_path) as live:
+        assert b"500" in live.raw(http(live, "r/summary", b"{}")).split(b"\r\n")[0]
+        live._thread.join(10)
+        assert isinstance(live.error, BrokenExchangeError) and "KeyError" in str(live.error)
