@@ -13,7 +13,7 @@ from typing import Final
 
 from bot.core.units import NS_PER_S
 from bot.errors import JournalFullError
-from bot.paper.entries import Event, time_of
+from bot.paper.entries import Event, Passed, time_of
 from bot.paper.feed import Feed
 from bot.paper.service import Service
 from bot.paper.tape import Tape
@@ -51,7 +51,7 @@ class Market:
         return min(from_ns + (self._clock_ns() - began_ns) * self._speed, self._next_ns - 1)
 
     async def run(self, shown: Callable[[], None]) -> None:
-        """Show event after event when each is due, and call `shown` once they are durable, until the feed ends."""
+        """Show event after event when each is due, and call `shown` once they are durable, until the contract ends."""
         feed = self._feed.events(self._last)
         waiting = 0
         while True:
@@ -69,14 +69,27 @@ class Market:
             if later and (self._wait_ns() > 0 or waiting >= MOST_AT_ONCE):
                 self._tell(shown)
                 waiting = 0
-                while (wait_ns := self._wait_ns()) > 0:
-                    await asyncio.sleep(wait_ns / NS_PER_S)
+                await self._until_due()
             self.settled.clear()
             self._service.see(event)
             self._tape.see(event)
             waiting += 1
+        self._tell(shown)
+        await self._until_expiry()
         self._next_ns = FOREVER
         self._tell(shown)
+
+    async def _until_expiry(self) -> None:
+        """Let the contract end when its time has come, though nothing more is shown."""
+        state = self._service.exchange.state
+        if not state.expired:
+            self._next_ns = max(state.contract.end_ns, state.time_ns)
+            await self._until_due()
+            self._service.see(Passed(self._next_ns))
+
+    async def _until_due(self) -> None:
+        while (wait_ns := self._wait_ns()) > 0:
+            await asyncio.sleep(wait_ns / NS_PER_S)
 
     def _tell(self, shown: Callable[[], None]) -> None:
         """Make durable what was shown, then let it be told; on a full disk it waits for the next time."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from bot.paper.bitfinex.refusals import bad
 from bot.paper.bitfinex.terms import NS_PER_MS, whole
 
-MAX_QUERY: int = 2_000
-MAX_MS: int = (1 << 53) - 1
-MAX_ID: int = (1 << 62) - 1
-MAX_IDS: int = 2_500
+MAX_QUERY: Final = 2_000
+MAX_MS: Final = (1 << 53) - 1
+MAX_ID: Final = (1 << 62) - 1
+MAX_IDS: Final = 2_500
 
 
 class Range(NamedTuple):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
+from types import NoneType
 from typing import Any, Final, NoReturn
 
 from bot.paper.bitfinex.refusals import BAD_REQUEST, RefusedError, bad
@@ -88,9 +90,7 @@ def write(value: Any) -> bytes:
     >>> write([1, Decimal("-0.00000010"), None, "a"])
     b'[1,-0.0000001,null,"a"]'
     """
-    parts: list[str] = []
-    _write(value, parts.append)
-    return "".join(parts).encode()
+    return _WRITERS[type(value)](value).encode()
 
 
 def plain(number: Decimal) -> str:
@@ -101,30 +101,31 @@ def plain(number: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def _write(value: Any, add: Any) -> None:
-    kind = type(value)
-    if kind is str:
-        add(encode_basestring_ascii(value))
-    elif kind is int:
-        add(str(value))
-    elif value is None:
-        add("null")
-    elif kind is Decimal:
-        add(plain(value))
-    elif kind is bool:
-        add("true" if value else "false")
-    elif kind is dict:
-        mark = "{"
-        for key, item in value.items():
-            add(mark + encode_basestring_ascii(key) + ":")
-            _write(item, add)
-            mark = ","
-        add("}" if value else "{}")
-    else:
-        assert isinstance(value, list | tuple), f"{value!r} has no place in a reply"
-        mark = "["
-        for item in value:
-            add(mark)
-            _write(item, add)
-            mark = ","
-        add("]" if value else "[]")
+class _Writers(dict[type, Callable[[Any], str]]):
+    """How a value of each type is written; every reply goes through here, so there is no search by isinstance."""
+
+    def __missing__(self, kind: type) -> NoReturn:
+        raise TypeError(f"{kind.__name__} has no place in a reply")
+
+
+def _list(items: list[Any] | tuple[Any, ...]) -> str:
+    return "[" + ",".join([_WRITERS[type(item)](item) for item in items]) + "]"
+
+
+def _dict(fields: dict[str, Any]) -> str:
+    named = [f"{encode_basestring_ascii(name)}:{_WRITERS[type(item)](item)}" for name, item in fields.items()]
+    return "{" + ",".join(named) + "}"
+
+
+_WRITERS: Final = _Writers(
+    {
+        str: encode_basestring_ascii,
+        int: int.__repr__,
+        bool: {True: "true", False: "false"}.__getitem__,
+        NoneType: lambda nothing: "null",
+        Decimal: plain,
+        list: _list,
+        tuple: _list,
+        dict: _dict,
+    }
+)
