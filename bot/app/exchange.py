@@ -123,6 +123,7 @@ def _make_keys(path: Path) -> None:
 
 def _open_accounts(service: Service, keys: Mapping[str, Key], deposit_sat: int) -> None:
     """Give every user who has no account yet the configured deposit."""
+    from backtests.output import btc_text
     from bot.core.events import BTC
     from bot.core.order import Deposit, Rejection
 
@@ -131,7 +132,7 @@ def _open_accounts(service: Service, keys: Mapping[str, Key], deposit_sat: int) 
         if user not in state.accounts and not state.expired:
             answer = service.submit(Deposit(state.time_ns, user, BTC, deposit_sat))
             assert not isinstance(answer, Rejection), f"a deposit of {deposit_sat} sat was refused: {answer}"
-            progress(f"account of {user} opened with {deposit_sat} sat")
+            progress(f"account of {user} opened with {btc_text(deposit_sat)} BTC")
 
 
 def _greeting(run: Any, address: str, journal: Path, speed: int, notes: list[str]) -> list[str]:
