@@ -104,6 +104,23 @@ def test_a_short_borrows_and_shows_as_position_credit_and_margin(bench: Bench, a
     assert ann.fetch_positions() == [] and ann.fetch_closed_order(short["id"])["status"] == "closed"
 
 
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_beyond_the_liquidation_price_a_position_is_liquidated_and_not_before(
+    bench: Bench, ann: Any, side: str
+) -> None:
+    ann.load_markets()
+    move(ann, "10", "exchange", "margin")
+    ann.create_order(TH1, "market", side, 12, None, {"marginMode": "cross"})
+    bench.quote(199_000_000, 201_000_000, lots=5_000)
+    (position,) = ann.fetch_positions()
+    last_sat, tick = round(float(position["liquidationPrice"]) * 10**8), bench.contract.tick_sat
+    bench.quote(last_sat - tick, last_sat + tick, after_s=0)
+    assert not bench.state.accounts["ann"].liquidating
+    beyond = last_sat + (tick if side == "sell" else -tick)
+    bench.quote(beyond - tick, beyond + tick, after_s=0)
+    assert bench.state.accounts["ann"].liquidating or not ann.fetch_positions()
+
+
 def test_close_flag_closes_whatever_is_held(bench: Bench, ann: Any) -> None:
     ann.load_markets()
     move(ann, "20", "exchange", "margin")
@@ -250,3 +267,34 @@ def test_bars_make_a_book_and_candles_too(tmp_path: Path) -> None:
     assert float(book["bids"][0][0]) < 2.1 < float(book["asks"][0][0])
     assert bench.state.balance(bench.state.market().exchange[CONTRACT]) == 10_000
     bench.service.close()
+
+
+def test_endpoints_that_the_client_has_no_method_of_its_own_for(bench: Bench, ann: Any) -> None:
+    from tests.bitfinex import Signer, public
+
+    ann.load_markets()
+    signer = Signer(bench)
+    signer.nonce = 10**13  # above the client's own, which are milliseconds
+    move(ann, "5", "exchange", "funding")
+    for asset, amount in (("fBTC", "2"), ("fBTC", "3")):
+        offer = {"type": "LIMIT", "symbol": asset, "amount": amount, "rate": "0.02", "period": 2}
+        assert signer.post("w/funding/offer/submit", offer)[0] == 200
+    assert signer.post("w/funding/offer/cancel/all", {"currency": "TH1"})[1][4] == []
+    assert [row[5] for row in signer.post("w/funding/offer/cancel/all", {"currency": "BTC"})[1][4]] == [2, 3]
+    assert bench.state.accounts["ann"].offered == [0, 0]
+    signer.post("w/transfer", {"from": "exchange", "to": "margin", "currency": "BTC", "amount": "20"})
+    signer.post("w/order/submit", {"symbol": "tTH1BTC", "type": "MARKET", "amount": "-2", "cid": 1})
+    bench.quote(199_000_000, 201_000_000)
+    signer.post("w/order/submit", {"symbol": "tTH1BTC", "type": "MARKET", "amount": "1", "flags": 1024, "cid": 2})
+    bench.quote(199_000_000, 201_000_000)
+    assert signer.post("r/info/funding/fTH1")[1] == ["sym", "fTH1", [0.001, 0, 1, 0]]
+    assert [row[0] for row in signer.post("r/trades/hist", {"sort": 1})[1]] == [1, 2]
+    assert [row[0] for row in signer.post("r/trades/tTH1BTC/hist", {"limit": 1})[1]] == [2]
+    assert [row[2] for row in signer.post("r/orders/hist", {"limit": 1})[1]] == [2]
+    assert [row[1] for row in signer.post("r/ledgers/TH1/hist", {})[1]] == []
+    assert signer.post("w/position/claim", {"id": 1})[1][1] == 10020
+    assert public(bench, "/v2/book/tTH1BTC/P0", "len=1")[1] == [[1.99, 1, 5], [2.01, 1, -5]]
+    assert public(bench, "/v2/candles/trade:1m:tTH1BTC/last")[1][1] == 2
+    assert public(bench, "/v2/tickers", "symbols=tBTCUSD")[1] == []
+    assert public(bench, "/v2/trades/tTH1BTC/hist", "sort=1&limit=1")[1][0][2:] == [-2, 1.99]
+    assert public(bench, "/v2/conf/pub:list:pair:margin,pub:list:nothing")[1] == [["TH1BTC"], []]

@@ -110,7 +110,8 @@ def test_positions_offers_loans_and_commands_over_one_socket(tmp_path: Path) -> 
             await asyncio.to_thread(live.show, 199_000_000, 201_000_000)
             assert (await until("oc"))[13] == "EXECUTED @ 1.99(-1)"
             assert (await until("tu"))[9] == -0.00398
-            assert (await until("pn"))[2] == -1
+            position = await until("pn")
+            assert (position[2], len(position), position[19]) == (-1, 20, {"reason": "TRADE"})
             assert (await until("fcn"))[2] == -1
             await asyncio.to_thread(live.show, 209_000_000, 211_000_000)
             assert (await until("pu"))[6] == -0.11

@@ -65,7 +65,7 @@ class Watched:
         call = self._call()
         return (
             {(row[0], row[1]): row for row in account.wallets(call)},
-            {row[11]: row[:13] + row[14:] for row in account.positions(call)},
+            {row[11]: [*row[:13], None, *row[14:]] for row in account.positions(call)},  # the time alone is no news
             {row[0]: row for row in funding.offers(call)},
             {row[0]: row for row in funding.credits_(call)},
         )
