@@ -96,6 +96,16 @@ class JournalBrokenError(JournalError):
     """The disk failed in a way after which nobody can know what is on it: the process must end and start anew."""
 
 
+class VenueError(FairhashError):
+    """A venue refuses what no retry mends (a key, a setting), or cannot be reached; nothing is left in doubt."""
+
+    exit_code = 11
+
+
+class UnknownOutcomeError(VenueError):
+    """A command may or may not have been carried out, and the venue cannot be asked: nothing more is sent to it."""
+
+
 def cause(error: BaseException) -> str:
     """Return what a strategy raised, in one line, with file and line of its own code where they are known."""
     if isinstance(error, SyntaxError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from bot.app import figures, journals, live, paper, project, robustness, runs, sweep, value
+from bot.app import exchange, figures, journals, live, paper, project, robustness, runs, sweep, value
 from bot.app.outcome import Outcome
 
 COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
@@ -20,6 +20,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("journal", "replay"): journals.replay,
     ("journal", "export"): journals.export,
     ("journal", "accept"): journals.accept,
+    ("exchange", None): exchange.exchange,
     ("parity", None): runs.parity,
     ("check", None): runs.check,
     ("explain", None): runs.explain,

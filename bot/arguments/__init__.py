@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bot import __version__
-from bot.arguments import figures, live, paper, project, robustness, runs, sweep, value
+from bot.arguments import exchange, figures, live, paper, project, robustness, runs, sweep, value
 from bot.arguments.parts import Help
 
 EXIT_CODES = """exit codes:
@@ -20,6 +20,7 @@ EXIT_CODES = """exit codes:
   8  the results could not be written
   9  the journal was refused, or could not be written
   10  a live source failed for good
+  11  a venue refuses, or what became of an order is not known
   20  biased: a decision depends on what came after it
   130  interrupted
   143  terminated
@@ -38,6 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fairhash {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    for part in (runs, paper, project, value, figures, sweep, robustness, live):
+    for part in (runs, paper, project, value, figures, sweep, robustness, live, exchange):
         part.add(commands)
     return parser

@@ -1,0 +1,143 @@
+"""The paper exchange as a command: keys, journal, market, server; the one place that gives it clocks and randomness."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bot.app.outcome import Outcome, progress
+
+if TYPE_CHECKING:
+    from bot.paper.keys import Key
+    from bot.paper.service import Service
+
+KEYS_VARIABLE: Final = "FAIRHASH_EXCHANGE_KEYS"
+"""Lines of user:key:secret in the environment, in the place of a file."""
+
+
+def exchange(options: Namespace) -> Outcome:
+    """Serve the paper exchange until it is told to end; its market is the configured history, replayed."""
+    import asyncio
+    import time
+
+    from bot.paper.bitfinex.protocol import Protocol
+    from bot.paper.market import Market
+    from bot.paper.server import Server, check_host
+    from bot.paper.service import Service
+    from bot.paper.tape import Tape
+    from bot.run import load_run
+
+    check_host(options.host, options.expose)
+    run = load_run(options.config)
+    plan = run.plans[0]
+    journal = options.journal or Path("runs") / f"{run.settings.contract.id}.exchange"
+    if options.journal is None:
+        journal.parent.mkdir(exist_ok=True)
+    keys, notes = _keys(options.keys, journal)
+    terms, rules, start_ns = plan.settings.contract, plan.settings.rules, plan.settings.start_ns
+    feed = replay_feed(run)
+    service = Service.open(journal, terms, rules, start_ns, {"feed": feed.name, "simulated_prices": run.simulated})
+    try:
+        tape = Tape()
+        market = Market(service, tape, feed, options.speed, time.monotonic_ns, start_ns)
+        server = Server(Protocol(service, tape, keys), market, lambda: time.time_ns() // 10**6)
+
+        def ready(host: str, port: int) -> None:
+            for line in _greeting(run, f"http://{host}:{port}", journal, options.speed, notes):
+                print(line, file=sys.stderr, flush=True)
+
+        def open_accounts() -> None:
+            _open_accounts(service, keys, plan.settings.deposit_sat)
+
+        ended_by = asyncio.run(_until_told(server.run(options.host, options.port, open_accounts, ready)))
+    finally:
+        service.close()
+    text = f"{journal}: ended by {ended_by}; {server.served} requests answered, {service.journal.sequence} entries"
+    return Outcome(text, {"journal": str(journal), "ended_by": ended_by, "served": server.served})
+
+
+async def _until_told(serve: Any) -> str:
+    """Serve until SIGTERM or SIGINT; what was being answered is answered first."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    serving = asyncio.ensure_future(serve)
+    told: list[str] = []
+
+    def end(name: str) -> None:
+        told.append(name)
+        serving.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number.name)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not told:
+            raise
+    return told[0] if told else "itself"
+
+
+def replay_feed(run: Any) -> Any:
+    """Return the feed that replays a run's history."""
+    from bot.paper.feed import ReplayFeed
+
+    sources = [(Path(source.path).name, source.sha256) for source in run.history.sources]
+    sources += [(source.name, source.sha256) for source in run.chain.sources]
+    name = "replay of " + ", ".join(f"{name} {sha256[:12]}" for name, sha256 in sources)
+    plan = run.plans[0]
+    market = run.history.quotes or run.history.bars
+    return ReplayFeed(name, run.simulated, market, run.history.rates, plan.blocks, plan.settings.start_ns, plan.end_ns)
+
+
+def _keys(path: Path | None, journal: Path) -> tuple[Mapping[str, Key], list[str]]:
+    """Return the keys: of the file named, of the environment, or of a private file that is made beside the journal."""
+    from bot.paper.keys import parse_keys, read_keys
+
+    if path is not None:
+        return read_keys(path), []
+    if KEYS_VARIABLE in os.environ:
+        return parse_keys(os.environ[KEYS_VARIABLE].encode("utf-8", "replace"), KEYS_VARIABLE), []
+    own = journal.with_name(journal.name + ".keys")
+    if own.exists():
+        return read_keys(own), [f"keys: {own}"]
+    _make_keys(own)
+    return read_keys(own), [f"keys: {own} (made now; a line is user:key:secret, for your eyes only)"]
+
+
+def _make_keys(path: Path) -> None:
+    import secrets
+
+    line = f"trader:{secrets.token_hex(8)}:{secrets.token_hex(32)}\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # private before there is anything in it
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _open_accounts(service: Service, keys: Mapping[str, Key], deposit_sat: int) -> None:
+    """Give every user who has no account yet the configured deposit."""
+    from backtests.output import btc_text
+    from bot.core.events import BTC
+    from bot.core.order import Deposit, Rejection
+
+    for user in sorted({key.user for key in keys.values()}):
+        state = service.exchange.state
+        if user not in state.accounts and not state.expired:
+            answer = service.submit(Deposit(state.time_ns, user, BTC, deposit_sat))
+            assert not isinstance(answer, Rejection), f"a deposit of {deposit_sat} sat was refused: {answer}"
+            progress(f"account of {user} opened with {btc_text(deposit_sat)} BTC")
+
+
+def _greeting(run: Any, address: str, journal: Path, speed: int, notes: list[str]) -> list[str]:
+    lines = ["SIMULATED PRICES"] if run.simulated else []
+    lines.append(f"paper exchange for {run.settings.contract.symbol} at {address} (REST) and")
+    lines.append(f"  {address.replace('http', 'ws')}/ws/2 (WebSocket), as Bitfinex v2; only this machine reaches it")
+    lines.append(f"journal: {journal}; {speed} s of the market pass in one")
+    return lines + notes

@@ -1,0 +1,1 @@
+"""Adapters that a trader sends its orders through."""
