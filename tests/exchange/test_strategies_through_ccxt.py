@@ -61,7 +61,7 @@ def through_ccxt(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, int]
 @pytest.mark.parametrize("use", strategies.BUNDLED)
 def test_postings_are_those_of_a_run_without_a_client(use: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = 0
-    for plan in plans(use, wanted=8):
+    for plan in plans(use, wanted=20):
         result, commands = through_ccxt(plan, monkeypatch)
         compare([reference.run(plan), result])
         sent += commands
