@@ -80,13 +80,19 @@ def within(lots: int, most_lots: int) -> int:
 
 
 class Trader:
-    """Sends the commands that bring one account to its target."""
+    """Sends the commands that bring one account to its target.
+
+    `halted`: the position is being closed, or is closed, whatever the strategy wants; `is_stopped`: the strategy need not
+    be asked. Both follow from `mode`, which `turn` changes.
+    """
 
     __slots__ = (
         "_idle_at",
         "_idle_target",
         "_last_code",
         "account",
+        "halted",
+        "is_stopped",
         "last_cid",
         "limits",
         "mode",
@@ -102,6 +108,7 @@ class Trader:
         self.submit = submit
         self.limits = limits
         self.mode = ACTIVE
+        self.halted = self.is_stopped = False
         self.reason = ""
         self.last_cid = 0
         self.placed_ns: deque[int] = deque()  # when the orders of the last hour were accepted
@@ -154,16 +161,6 @@ class Trader:
             return max(min(held, 0), min(max(held, 0), target.position_lots))
         return within(target.position_lots, self.limits.max_position_lots)
 
-    @property
-    def halted(self) -> bool:
-        """Whether the position is being closed, or is closed, whatever the strategy wants."""
-        return self.mode == FLAT
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the strategy need not be asked."""
-        return self.mode in (FLAT, HALTED)
-
     def halt(self, reason: str) -> None:
         """Stop trading until somebody decides otherwise: from now on the target is flat."""
         self.turn(FLAT, reason)
@@ -171,6 +168,7 @@ class Trader:
     def turn(self, mode: str, reason: str) -> None:
         """Change what may be done from now on to one of MODES."""
         self.mode = mode
+        self.halted, self.is_stopped = mode == FLAT, mode in (FLAT, HALTED)
         self.reason = "" if mode == ACTIVE else reason
         self._idle_target = None
         self.state.notify(self.account.name, "halt" if self.is_stopped else mode, reason)
