@@ -22,8 +22,9 @@ from typing import Any, Final
 from backtests.attribution import PARTS, Attribution
 from backtests.metrics import Metrics
 from backtests.result import RunResult
-from bot.core.units import NS_PER_S, S_PER_DAY, SAT_PER_BTC
+from bot.core.units import SAT_PER_BTC
 from bot.errors import OutputError, Problem
+from bot.history.fields import iso_utc
 
 SIMULATED: Final = "SIMULATED PRICES"
 SUMMARY: Final = "summary.json"
@@ -41,31 +42,7 @@ def btc_text(amount_sat: int, plus: bool = False) -> str:
     return f"{sign}{whole}.{rest:08d}"
 
 
-@lru_cache(maxsize=64)
-def _date_text(day: int) -> str:
-    """Return the ISO date of a day since 1970 (Hinnant, chrono-compatible low-level date algorithms)."""
-    z = day + 719_468
-    era, day_of_era = divmod(z, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    year = year_of_era + era * 400 + (month <= 2)
-    return f"{year:04d}-{month:02d}-{day_of_year - (153 * shifted + 2) // 5 + 1:02d}"
-
-
-@lru_cache(maxsize=256)  # rows of one event follow each other
-def iso_utc(time_ns: int) -> str:
-    """Return the time in UTC as ISO 8601, with nine decimals of a second when it has a fraction.
-
-    >>> iso_utc(1_410_739_200_000_000_000), iso_utc(1)
-    ('2014-09-15T00:00:00Z', '1970-01-01T00:00:00.000000001Z')
-    """
-    seconds, fraction = divmod(time_ns, NS_PER_S)
-    day, second = divmod(seconds, S_PER_DAY)
-    minutes, second = divmod(second, 60)
-    tail = f".{fraction:09d}Z" if fraction else "Z"
-    return f"{_date_text(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{tail}"
+_time = lru_cache(maxsize=256)(iso_utc)  # rows of one event follow each other
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +61,7 @@ def fills_csv(result: RunResult, simulated: bool) -> bytes:
     """Return the strategy's fills, one a line, in the order in which they happened."""
     header = "time_utc,time_ns,order_id,wallet,size_lots,price_sat,fee_sat,mark_sat,liquidity"
     rows = (
-        f"{iso_utc(fill.time_ns)},{fill.time_ns},{fill.order_id},{_quoted(fill.wallet)},{fill.size_lots},"
+        f"{_time(fill.time_ns)},{fill.time_ns},{fill.order_id},{_quoted(fill.wallet)},{fill.size_lots},"
         f"{fill.price_sat},{fill.fee_sat},{fill.mark_sat},{'maker' if fill.maker else 'taker'}"
         for fill in result.fills
         if fill.user == result.user
@@ -96,7 +73,7 @@ def postings_csv(result: RunResult, simulated: bool) -> bytes:
     """Return the whole ledger of the run, counterparties included: it sums to zero per asset and transaction."""
     header = "time_utc,time_ns,transaction,kind,account,amount_sat_or_lots"
     rows = (
-        f"{iso_utc(time_ns)},{time_ns},{transaction},{kind},{_quoted(account)},{amount}"
+        f"{_time(time_ns)},{time_ns},{transaction},{kind},{_quoted(account)},{amount}"
         for transaction, time_ns, kind, account, amount in result.postings
     )
     return _csv(f"{result.name}: postings", header, rows, simulated)
@@ -106,7 +83,7 @@ def equity_csv(result: RunResult, simulated: bool) -> bytes:
     """Return mark, position and equity at every market event."""
     header = "time_utc,time_ns,price_sat,position_lots,equity_sat"
     rows = (
-        f"{iso_utc(time_ns)},{time_ns},{price_sat},{position_lots},{equity_sat}"
+        f"{_time(time_ns)},{time_ns},{price_sat},{position_lots},{equity_sat}"
         for time_ns, price_sat, position_lots, equity_sat in result.marks
     )
     return _csv(f"{result.name}: equity", header, rows, simulated)

@@ -1,6 +1,6 @@
 """The compiled engine against the others, in one run: `python -m benchmarks.compiled`. Ratios, scaling, a sweep.
 
-Every line is measured here; none has a target that could fail, because the engine meets some of issue 4's and misses
+Every line is measured here; none has a target that could fail, because the engine meets some of those asked and misses
 others: docs/engines.md says which.
 """
 

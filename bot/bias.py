@@ -15,10 +15,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from backtests.bias import KINDS, Change, Decision, Moved, decisions_of, first_moved
-from backtests.output import iso_utc
 from bot.chain import ondisk
 from bot.config_settings import REFERENCE
 from bot.errors import ConfigError, Problem, StrategyError
+from bot.history.fields import iso_utc
 from bot.many_runs import chosen, in_processes
 from bot.run import Run, load_run, run_plan
 

@@ -162,9 +162,7 @@ _BANDS: Final = ((0.01, 0.99, 0.12), (0.05, 0.95, 0.18), (0.25, 0.75, 0.28))
 
 def _fan(v: Valuation) -> Panel:
     """Return difficulty at the expected dates, in steps, with quantiles of each coming one."""
-    now, steps = v.at_ns / NS_PER_S, [(c.from_ns / NS_PER_S, c.to_ns / NS_PER_S, c.difficulty) for c in v.coming]
-    if steps[0][0] > now:
-        steps = [(now, steps[0][0], v.fair.difficulty), *steps]
+    steps = [(c.from_ns / NS_PER_S, c.to_ns / NS_PER_S, c.difficulty) for c in v.coming]
     middle = [(x, d / 1e9) for begin, end, d in steps for x in (begin, end)]
     bands = []
     path = v.fair.path

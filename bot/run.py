@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import strategies
-from backtests.output import iso_utc
 from backtests.plan import Plan
 from bot import __version__
 from bot.chain.chain import Chain
@@ -32,6 +31,7 @@ from bot.errors import (
     cause,
 )
 from bot.feed_settings import BARS, HISTORY
+from bot.history.fields import iso_utc
 from bot.history.load import load as load_history
 from bot.history.series import NO_HISTORY, History
 from bot.model.domain import ModelError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from backtests.output import btc_text, iso_utc
+from backtests.output import btc_text
 from backtests.plan import Plan
 from backtests.sweep.space import Space, Trial, at_random, grid, spaces_of
 from backtests.walk_forward import (
@@ -28,6 +28,7 @@ from backtests.walk_forward import (
 from bot.config_settings import REFERENCE
 from bot.core.units import NS_PER_DAY
 from bot.errors import ConfigError, Problem, StrategyError
+from bot.history.fields import iso_utc
 from bot.many_runs import bounded, chosen, in_processes
 from bot.run import Run, load_run, run_plan
 

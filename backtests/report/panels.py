@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from backtests.attribution import PARTS, Attribution, Trade
 from backtests.metrics import Metrics
-from backtests.output import SIMULATED, btc_text, iso_utc
+from backtests.output import SIMULATED, btc_text
 from backtests.report import plots
 from backtests.report.plots import Chart, Scale, Span
 from backtests.result import RunResult
 from bot.core.events import Fill, Notice
 from bot.core.units import NS_PER_DAY, SAT_PER_BTC, half_up_div
+from bot.history.fields import iso_utc
 
 READINGS: Final = 600
 """How many times along the axis the pointer can read; each shows the last value at or before it."""

@@ -64,7 +64,7 @@ class _Edge(NamedTuple):
 
 
 class Coming(NamedTuple):
-    """A stretch of constant difficulty to come, inside the term, and the satoshi it is expected to pay a contract."""
+    """A stretch of constant difficulty to come and the satoshi it is expected to pay a contract: 0 before the term."""
 
     from_ns: int
     to_ns: int
@@ -216,18 +216,23 @@ class FairValue:
     def coming(self, time_ns: int) -> list[Coming]:
         """Return the stretches of constant difficulty from `time_ns` to expiry, with what each is expected to pay.
 
-        Their sum is value_sat. Empty from expiry on.
+        One that straddles the start of the term is cut there. Their sum is value_sat. Empty from expiry on.
         """
         self.value_sat(time_ns)  # refuses a time before the latest event
-        share = self._share_per_s * self._clock
+        share, start_s = self._share_per_s * self._clock, (self._start_ns - time_ns) / NS_PER_S
+        early = (
+            (at.start_s, min(at.end_s, start_s), at.decay, 0) for at in self._chain.stretches(time_ns, self._end_ns)
+        )
+        term = ((low, high, decay, subsidy + self._fees_sat) for low, high, decay, subsidy in self._path(time_ns))
         return [
             Coming(
                 time_ns + round(from_s * NS_PER_S),
                 time_ns + round(to_s * NS_PER_S),
                 self._chain.difficulty / decay,
-                share * decay * (subsidy + self._fees_sat) * (to_s - from_s),
+                share * decay * reward_sat * (to_s - from_s),
             )
-            for from_s, to_s, decay, subsidy in self._path(time_ns)
+            for from_s, to_s, decay, reward_sat in (*early, *term)
+            if from_s < to_s
         ]
 
     # How sure that is

@@ -7,14 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
-from bot.app import COMMANDS
 from bot.arguments import EXIT_CODES, build_parser
 
 UNIT = Path("deploy/fairhash.service").read_text()
 CONTAINER = Path("deploy/Containerfile").read_text()
-needs_daemon = pytest.mark.skipif(("paper", None) not in COMMANDS, reason="the daemon is not part of this tree yet")
 
 
 def words_of_unit() -> list[str]:
@@ -22,7 +18,6 @@ def words_of_unit() -> list[str]:
     return shlex.split(line)
 
 
-@needs_daemon
 def test_the_service_and_the_container_start_a_command_that_exists() -> None:
     program, *words = words_of_unit()
     assert Path(program).name == "fairhash"
@@ -31,7 +26,6 @@ def test_the_service_and_the_container_start_a_command_that_exists() -> None:
     assert build_parser().parse_args(json.loads(line)).command == "paper"
 
 
-@needs_daemon
 def test_every_exit_code_that_prevents_a_restart_is_documented() -> None:
     (line,) = re.findall(r"^RestartPreventExitStatus=(.*)$", UNIT, re.MULTILINE)
     documented = set(re.findall(r"^ +([0-9]+) ", EXIT_CODES, re.MULTILINE))

@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from bot.core.events import Quote
 from bot.core.units import NS_PER_S
 from bot.errors import HistoryError
 from bot.history.load import load_market
 from tests.contracts import START_NS, th1
-
-pyarrow = pytest.importorskip("pyarrow")
-parquet = pytest.importorskip("pyarrow.parquet")
 
 NAMES = ["time", "bid", "bid_size", "ask", "ask_size"]
 EXPECTED = [Quote(START_NS, 1_000, 300, 123_450_000, 25), Quote(START_NS + NS_PER_S, 1_000, 300, 123_450_000, 25)]

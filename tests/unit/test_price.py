@@ -46,6 +46,23 @@ def test_the_document_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> 
     assert again["value_to_short_btc"] == pytest.approx(2.0, abs=1e-6)
 
 
+def test_retargets_before_the_term_are_in_the_schedule_and_the_plot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On 28 August one was expected on 1 September, 13 days before the first dividend."""
+    file = tmp_path / "price.svg"
+    said = asked(capsys, "--at", "2014-08-28", "--growth", "15", "--plot", str(file))
+    first, second, third = said["schedule"][:3]
+    assert first["from"] == said["at"] and first["to"][:10] == second["from"][:10] == "2014-09-01"
+    assert second["to"] == third["from"] == "2014-09-15T00:00:00Z"
+    assert first["difficulty"] < second["difficulty"] == third["difficulty"]
+    assert first["paid_btc"] == second["paid_btc"] == 0.0 < third["paid_btc"]
+    assert sum(part["paid_btc"] for part in said["schedule"]) == pytest.approx(said["value_btc"], rel=1e-12)
+    difficulty = next(ElementTree.fromstring(file.read_text(encoding="utf-8")).iter(f"{SVG}polyline"))
+    left, right = (float(point.split(",")[0]) for point in difficulty.attrib["points"].split()[:2])
+    assert (right - left) / 676 * 109 == pytest.approx(4.97, abs=0.05)  # days to the first step, of 109 on the paper
+
+
 def test_implied_growth_is_the_growth_that_gives_the_price(capsys: pytest.CaptureFixture[str]) -> None:
     said = asked(capsys, "--price", "1.2")
     gross = said["price"]["implied_growth_gross_per_30_days"]
