@@ -19,9 +19,11 @@ from bot.errors import FairhashError
 from bot.facts import facts_of, parameters_of, refuse_other
 from bot.paper.asking import Asking
 from bot.paper.console import serve, socket_path
+from bot.paper.dashboard import Dashboard, PageError, open_page
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
 from bot.paper.journal import Journal
+from bot.paper.snapshot import snapshot
 from bot.run import Run, limits_of, load_run
 from bot.standing import status
 
@@ -36,6 +38,7 @@ class Running:
     def __init__(self, run: Run, config: Path, journal: Path, feed: Feed, speed: int | None, as_json: bool) -> None:
         """Recover. `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed."""
         self.run_config, self.feed, self.speed = config, feed, speed
+        self.settings = run.settings
         self._origin: tuple[int, int] | None = None
         self.end_ns = run.plans[0].end_ns
         self.ended_by = ""
@@ -76,6 +79,7 @@ class Running:
         """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
         loop = asyncio.get_running_loop()
         server = await serve(self.journal.path, self._answer)
+        page = await self._open_page()
         pump = asyncio.create_task(self._pump())
 
         def end(name: str) -> None:
@@ -91,6 +95,8 @@ class Running:
                 await pump
         finally:
             ticker.cancel()
+            if page is not None:
+                await page.stop()
             server.close()
             socket_path(self.journal.path).unlink(missing_ok=True)
             self.voice.show(status(self.daemon), last=True)
@@ -177,6 +183,24 @@ class Running:
                 self._told[name] = now
                 state = desk.session.state
                 self.voice.report(name, state.fills[fills:], state.notices[notices:])
+
+    async def _open_page(self) -> Dashboard | None:
+        """Return the page being served, if it is wanted; where it cannot be, say so and trade on without it."""
+        if not self.settings.config.dashboard.enabled:
+            return None
+        desks = self.daemon.desks.values()
+        try:
+            page, url = await open_page(
+                self.settings.config,
+                self.settings.contract.id,
+                lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
+                time.time_ns if self.speed is None else lambda: self.daemon.time_ns,
+            )
+        except PageError as error:
+            self._log("no_page", text=str(error))
+            return None
+        self._log("page", url=url)
+        return page
 
     async def _tick(self) -> None:
         while True:

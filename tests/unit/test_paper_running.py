@@ -25,6 +25,7 @@ history:
   market: {ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv
   swap_rates: {ROOT}/backtests/history/TH1BTC-2014Q4-swap-rates.csv
 risk: {{max_quote_age: 30 s}}
+dashboard: {{enabled: false}}
 strategies: [{{use: fair_value_band}}, {{use: hold_long}}]
 """
 
