@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.app.outcome import Outcome
+
+if TYPE_CHECKING:
+    from bot.app.running import Running
+    from bot.config import Settings
+    from bot.paper.journal import Journal
 
 
 def paper(options: Namespace) -> Outcome:
     """Trade every strategy on the paper exchange until the feed ends or somebody ends it."""
     import asyncio
 
+    from bot.config import load_settings
+    from bot.run import params_type
+
+    settings = load_settings(options.config, params_type)
+    running = asyncio.run(_replay(settings, options))
+    return Outcome(running.text(), running.document())
+
+
+async def _replay(settings: Settings, options: Namespace) -> Running:
+    """Trade on the configured history; return what has ended."""
     from bot.app.running import Running
     from bot.run import load_run
 
-    run = load_run(options.config)
-    path = options.journal or Path("runs") / f"{run.settings.contract.id}.journal"
-    if options.journal is None:
-        path.parent.mkdir(exist_ok=True)
-    running = Running(run, options.config, path, replay_feed(run), options.speed, options.json)
+    load = partial(load_run, options.config)
+    run = load()
+    feed, journal = replay_feed(run), _journal(settings, options)
+    running = Running(run, load, journal, feed, options.speed, options.json, options.venue)
     try:
-        asyncio.run(running.run())
+        await running.run()
     finally:
         running.close()
-    return Outcome(running.text(), running.document())
+    return running
+
+
+def _journal(settings: Settings, options: Namespace) -> Journal:
+    """Return the journal of a run, opened: this process owns it now."""
+    from bot.paper.journal import Journal
+
+    path = options.journal or Path("runs") / f"{settings.contract.id}.journal"
+    if options.journal is None:
+        path.parent.mkdir(exist_ok=True)
+    return Journal(path)
 
 
 def replay_feed(run: Any) -> Any:

@@ -35,6 +35,12 @@ def add(commands: Any) -> None:
         metavar="N",
         help="seconds of history that pass in one, or max; default: 3600",
     )
+    run.add_argument(
+        "--venue",
+        choices=("direct", "ccxt"),
+        default="direct",
+        help="how orders reach the exchange: by a call, or through the ccxt client; the same postings; default: direct",
+    )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),
         ("orders", "list the orders of a paper run that may still trade"),

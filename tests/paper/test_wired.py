@@ -103,3 +103,27 @@ def test_the_daemon_serves_its_page_and_a_second_one_trades_without(house: House
     assert first.returncode == 0
     with pytest.raises(urllib.error.URLError):
         get(url)
+
+
+def test_orders_through_ccxt_come_to_the_same_run_though_it_is_killed(house: House) -> None:
+    house.write("dashboard: {enabled: false}", "{use: fair_value_band}, {use: hold_short}, {use: own_and_lend}")
+    killed = house.start("a.journal", "--venue", "ccxt", "--speed", "100000")
+    until(killed, "venue")
+    for _ in range(20):
+        until(killed, "fill")
+    killed.kill()
+    killed.wait()
+    ended = house.start("a.journal", "--venue", "ccxt", "--speed", "max")
+    out, log = ended.communicate(timeout=PATIENCE_S)
+    assert ended.returncode == 0 and '"recovered"' in log
+    agreed = house.parity("a.journal")
+    assert agreed["equal"] and sum(one["fills"] for one in agreed["strategies"]) > 20
+    direct, _ = house.start("b.journal", "--speed", "max").communicate(timeout=PATIENCE_S)
+    assert json.loads(out)["strategies"] == json.loads(direct)["strategies"]
+
+
+def test_a_latency_of_our_own_is_refused_for_a_venue_that_has_one(house: House) -> None:
+    house.write("dashboard: {enabled: false}\nfills: {latency: 2 s}")
+    refused = house.start("a.journal", "--venue", "ccxt", "--speed", "max")
+    out, log = refused.communicate(timeout=PATIENCE_S)
+    assert refused.returncode == 2 and "c.yaml:8: fills.latency" in out + log

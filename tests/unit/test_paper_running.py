@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from bot.app.paper import replay_feed
 from bot.app.running import Running
@@ -47,9 +44,7 @@ class Live:
                 yield event
 
 
-def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(CONFIG)
     run = load_run(config)
@@ -57,8 +52,15 @@ def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(
     late = sum(isinstance(event, Quote) for event in events[::7])
     for part in (events[:300], events):  # the source ends, and comes back later
         feed = Live(part)
-        monkeypatch.setattr(time, "time_ns", lambda feed=feed: feed.now_ns)
-        running = Running(run, config, tmp_path / "a.journal", feed, None, as_json=True)
+        running = Running(
+            run,
+            lambda: run,
+            Journal(tmp_path / "a.journal"),
+            feed,
+            None,
+            as_json=True,
+            now_ns=lambda feed=feed: feed.now_ns,
+        )
         asyncio.run(running.run())
         assert running.document()["ended_by"] == "feed"
         running.close()
