@@ -140,12 +140,25 @@ class Running:
             self.voice.show(status(self.daemon), last=True)
         self._log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
 
+    async def _pump_live(self) -> None:
+        """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
+        try:
+            async with asyncio.timeout(max(self.end_ns - self.now_ns(), 0) / NS_PER_S) as until_end:
+                async for event in self.feed.events(self.daemon.last):
+                    self._take_in([event], self.now_ns())
+        except TimeoutError:
+            if not until_end.expired():
+                raise
+        if self.now_ns() >= self.end_ns > self.daemon.time_ns:
+            self._take_in([Passed(self.end_ns)])
+
     async def _pump(self) -> None:
+        if self.speed is None:
+            await self._pump_live()
+            return
         batch: list[Event] = []
         async for event in self.feed.events(self.daemon.last):
-            if self.speed is None:
-                self._take_in([event], self.now_ns())
-            elif self.speed:
+            if self.speed:
                 await self._until_due(event, self.speed)
                 self._take_in([event])
             else:
@@ -155,7 +168,7 @@ class Running:
                     batch = []
                     await asyncio.sleep(0)
         self._take_in(batch)
-        if self.speed is not None and self.daemon.time_ns < self.end_ns:
+        if self.daemon.time_ns < self.end_ns:
             self._take_in([Passed(self.end_ns)])
 
     async def _until_due(self, event: Event, speed: int) -> None:

@@ -31,9 +31,8 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--speed",
         type=speed,
-        default=3600,
         metavar="N",
-        help="seconds of history that pass in one, or max; default: 3600",
+        help="seconds of history that pass in one, or max; default: 3600; live sources take none",
     )
     run.add_argument(
         "--venue",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -70,3 +71,30 @@ def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(tmp_path: 
     assert result.daemon.steps == 700 and result.controls == late > 5
     assert all(one.fills for one in result.results)
     agree(result)
+
+
+class Silent(Live):
+    """A live feed on which nothing comes any more."""
+
+    async def events(self, after: Event | None) -> AsyncIterator[Event]:
+        for event in self.ahead:
+            yield event
+        await asyncio.get_running_loop().create_future()
+
+
+def test_a_live_run_ends_by_the_clock_though_its_sources_say_nothing_more(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+    run = load_run(config)
+    end_ns, began_ns = run.plans[0].end_ns, time.monotonic_ns()
+
+    def now_ns() -> int:
+        return end_ns - NS_PER_S // 2 + time.monotonic_ns() - began_ns
+
+    feed = Silent(replay_feed(run).all[:300])
+    running = Running(run, lambda: run, Journal(tmp_path / "a.journal"), feed, None, as_json=True, now_ns=now_ns)
+    asyncio.run(asyncio.wait_for(running.run(), 30))
+    session = running.daemon.desks["hold_long"].session
+    running.close()
+    assert session.state.expired and session.state.time_ns == end_ns
+    assert running.text().endswith("a.journal"), "there is nothing to go on with"
