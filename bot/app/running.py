@@ -117,7 +117,7 @@ class Running:
         """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
         loop = asyncio.get_running_loop()
         server = await serve(self.journal.path, self._answer)
-        page = await self._open_page()
+        page: Dashboard | None = None
         pump = asyncio.create_task(self._pump())
 
         def end(name: str) -> None:
@@ -130,6 +130,7 @@ class Running:
         ticker = asyncio.create_task(self._tick())
         try:
             with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
+                page = await self._open_page()  # signals are heard by now: what they end is ended in order
                 await pump
         finally:
             ticker.cancel()
