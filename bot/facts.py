@@ -31,15 +31,18 @@ _FIXED = ("rules_version", "contract", "rules", "start_ns", "end_ns", "deposit_s
 """What may not change while a journal is gone on with; parameters and limits may, and are journalled."""
 
 
-def facts_of(plans: Sequence[Plan], config: str, feed: str) -> dict[str, Any]:
-    """Return the head of the journal of these plans, made of a configuration's text, on the feed of that name."""
+def facts_of(plans: Sequence[Plan], config: str, feed: str, simulated: bool | None = None) -> dict[str, Any]:
+    """Return the head of the journal of these plans, made of a configuration's text, on the feed of that name.
+
+    `simulated`: whether any of its prices are; None: as the plans' history says.
+    """
     first = plans[0]
     return {
         "fairhash": __version__,
         "rules_version": RULES_VERSION,
         "config": config,
         "feed": feed,
-        "simulated": first.history.simulated,
+        "simulated": first.history.simulated if simulated is None else simulated,
         "start_ns": first.settings.start_ns,
         "end_ns": first.end_ns,
         "deposit_sat": first.settings.deposit_sat,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.app.outcome import Outcome, progress
+from bot.app.paper import replay_feed
 
 if TYPE_CHECKING:
     from bot.paper.keys import Key
@@ -81,18 +82,6 @@ async def _until_told(serve: Any) -> str:
         if not told:
             raise
     return told[0] if told else "itself"
-
-
-def replay_feed(run: Any) -> Any:
-    """Return the feed that replays a run's history."""
-    from bot.paper.feed import ReplayFeed
-
-    sources = [(Path(source.path).name, source.sha256) for source in run.history.sources]
-    sources += [(source.name, source.sha256) for source in run.chain.sources]
-    name = "replay of " + ", ".join(f"{name} {sha256[:12]}" for name, sha256 in sources)
-    plan = run.plans[0]
-    market = run.history.quotes or run.history.bars
-    return ReplayFeed(name, run.simulated, market, run.history.rates, plan.blocks, plan.settings.start_ns, plan.end_ns)
 
 
 def _keys(path: Path | None, journal: Path) -> tuple[Mapping[str, Key], list[str]]:

@@ -2,30 +2,149 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bot.app.outcome import Outcome
+from bot.core.events import Block
+from bot.feed_settings import CCXT
+
+if TYPE_CHECKING:
+    from bot.app.running import Running
+    from bot.config import Settings
+    from bot.feeds.clock import Clock
+    from bot.paper.journal import Journal
+
+DEFAULT_SPEED: Final = 3600
+"""Seconds of a history that pass in one."""
 
 
 def paper(options: Namespace) -> Outcome:
     """Trade every strategy on the paper exchange until the feed ends or somebody ends it."""
     import asyncio
 
+    from bot.app.live import WallClock
+    from bot.config import load_settings
+    from bot.feeds.join import is_live
+    from bot.run import params_type
+
+    settings = load_settings(options.config, params_type)
+    if is_live(settings):
+        running = asyncio.run(trade_live(settings, options, WallClock()))
+    else:
+        running = asyncio.run(_replay(settings, options))
+    return Outcome(running.text(), running.document())
+
+
+async def _replay(settings: Settings, options: Namespace) -> Running:
+    """Trade on the configured history; return what has ended."""
     from bot.app.running import Running
     from bot.run import load_run
 
-    run = load_run(options.config)
-    path = options.journal or Path("runs") / f"{run.settings.contract.id}.journal"
-    if options.journal is None:
-        path.parent.mkdir(exist_ok=True)
-    running = Running(run, options.config, path, replay_feed(run), options.speed, options.json)
+    load = partial(load_run, options.config)
+    run = load()
+    feed, journal = replay_feed(run), _journal(settings, options)
+    speed = DEFAULT_SPEED if options.speed is None else options.speed
+    running = Running(run, load, journal, feed, speed, options.json, options.venue)
     try:
-        asyncio.run(running.run())
+        await running.run()
     finally:
         running.close()
-    return Outcome(running.text(), running.document())
+    return running
+
+
+async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccxt: Any) -> Running:
+    """Trade on live sources; return what has ended. `ccxt` are further options for ccxt, as tests need them."""
+    from bot.app.running import Running
+    from bot.app.voice import Voice
+    from bot.feeds.join import make_feed
+    from bot.run import load_run
+
+    _refuse_half_live(settings, options)
+
+    def tell(kind: str, text: str) -> None:
+        voice.say(kind, clock.now_ns(), text=text)
+
+    feed = make_feed(settings, clock, tell, os.environ, **ccxt)
+    voice = Voice(feed.simulated, options.json)
+    try:
+        journal = _journal(settings, options)  # ours from here on: nobody else books what the chain is asked for
+        try:
+            await feed.start(_last_block(journal))
+            epochs = [(epoch.start_s, epoch.bits) for epoch in feed.epochs]
+            refuse_other_chain(journal, epochs)
+            load = partial(load_run, options.config, live_epochs=epochs)
+            run = load()
+        except BaseException:
+            journal.close()
+            raise
+        running = Running(run, load, journal, feed, None, options.json, options.venue, clock.now_ns)
+        try:
+            await running.run()
+        finally:
+            running.close()
+    finally:
+        await feed.close()
+    return running
+
+
+def _refuse_half_live(settings: Settings, options: Namespace) -> None:
+    """Refuse to trade on quotes without blocks, which pay no dividends, on blocks without quotes, or at a speed."""
+    from bot.errors import ConfigError, Problem
+
+    config = settings.config
+    remedy = "take both feed: ccxt and chain: bitcoin-core or esplora, or neither for a replay"
+    problems = []
+    if config.live_chain is None:
+        what = f"chain: {config.chain or 'bundled'} brings no new blocks, and with a live market nothing would be paid"
+        problems.append(Problem(settings.origins.get("chain", str(settings.path)), what, remedy))
+    if config.feed != CCXT:
+        what = f"feed: {config.feed} brings no quotes to go with live blocks"
+        problems.append(Problem(settings.origins.get("feed", str(settings.path)), what, remedy))
+    if options.speed is not None:
+        problems.append(Problem("--speed", "live sources pass at their own", "leave it out"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _last_block(journal: Journal) -> Block | None:
+    """Return the last block that was booked."""
+    end = journal.sequence
+    while end > 1:
+        first = max(end - 999, 2)
+        found = [entry for entry in journal.entries(first, end) if entry.kind == Block.__name__]
+        if found:
+            block = found[-1].content()
+            assert isinstance(block, Block)
+            return block
+        end = first - 1
+    return None
+
+
+def refuse_other_chain(journal: Journal, epochs: Sequence[tuple[int, int]]) -> None:
+    """Raise JournalError if a journal was begun with other difficulty epochs than these, the later ones left out."""
+    from bot.errors import JournalError, Problem
+    from bot.facts import read_head
+
+    if journal.sequence:
+        begun = [(start_s, bits) for start_s, bits in read_head(journal)["past_epochs"]]
+        if list(epochs[: len(begun)]) != begun:
+            what = "was begun with other difficulty epochs than those of the configured chain"
+            raise JournalError([Problem(str(journal.path), what, "ask the chain that it was begun on")])
+
+
+def _journal(settings: Settings, options: Namespace) -> Journal:
+    """Return the journal of a run, opened: this process owns it now."""
+    from bot.paper.journal import Journal
+
+    path = options.journal or Path("runs") / f"{settings.contract.id}.journal"
+    if options.journal is None:
+        path.parent.mkdir(exist_ok=True)
+    return Journal(path)
 
 
 def replay_feed(run: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bot.app.journals import carry_out
@@ -15,41 +15,60 @@ from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
 from bot.daemon import Daemon
-from bot.errors import FairhashError
+from bot.errors import ConfigError, FairhashError, Problem
 from bot.facts import facts_of, parameters_of, refuse_other
 from bot.paper.asking import Asking
 from bot.paper.console import serve, socket_path
+from bot.paper.dashboard import Dashboard, PageError, open_page
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
 from bot.paper.journal import Journal
-from bot.run import Run, limits_of, load_run
+from bot.paper.snapshot import snapshot
+from bot.run import Run, limits_of
 from bot.standing import status
 
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
 STATUS_EVERY_S: Final = 0.5
+DIRECT: Final = "direct"
+CCXT: Final = "ccxt"
+"""How orders reach the exchange: by a call, or through the ccxt client."""
 
 
 class Running:
     """One run of the daemon, from recovery to its end."""
 
-    def __init__(self, run: Run, config: Path, journal: Path, feed: Feed, speed: int | None, as_json: bool) -> None:
-        """Recover. `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed."""
-        self.run_config, self.feed, self.speed = config, feed, speed
+    def __init__(
+        self,
+        run: Run,
+        load: Callable[[], Run],
+        journal: Journal,
+        feed: Feed,
+        speed: int | None,
+        as_json: bool,
+        venue: str = DIRECT,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Recover. `load` returns the run anew when the configuration has changed; `now_ns` is the clock.
+
+        `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed. The journal is
+        closed by `close`, or here when this raises.
+        """
+        self.load, self.feed, self.speed, self.venue, self.now_ns = load, feed, speed, venue, now_ns
         self._origin: tuple[int, int] | None = None
-        self.end_ns = run.plans[0].end_ns
         self.ended_by = ""
         began = time.monotonic()
-        self.journal = Journal(journal)
+        self.journal = journal
         try:
-            facts = facts_of(run.plans, run.documents["config.yaml"].decode(), feed.name)
+            facts = self._facts(run)
+            self.settings, self.end_ns = run.settings, run.plans[0].end_ns
             if self.journal.sequence == 0:
                 self.journal.append(HEAD, ALL_VENUES, facts["start_ns"], head_text(facts))
                 self.journal.commit()
             self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
-            self.asking = Asking(journal)
+            self.asking = Asking(journal.path)
             mourned = self.daemon.mourn(self.asking)
             self.voice = Voice(feed.simulated, as_json)
             self._told = {name: self._marks(name) for name in self.daemon.desks}
@@ -61,6 +80,8 @@ class Running:
             if known != (parameters_of(facts["config"]), limits_of(run)):
                 self.daemon.reload(facts["config"], limits_of(run))
                 self._log("parameters", text="taken from the configuration as it is now")
+            if venue == CCXT:
+                self._go_through_ccxt()
         except BaseException:
             self.journal.close()
             raise
@@ -70,12 +91,33 @@ class Running:
         self.asking.close()
         self.journal.close()
 
+    def _facts(self, run: Run) -> dict[str, Any]:
+        """Return what a journal's head says of a run. Raises ConfigError for one that the venue does not fit."""
+        latency_ns = limits_of(run).latency_ns
+        if self.venue == CCXT and latency_ns:
+            what = f"fills.latency: {latency_ns} ns, but a venue that is sent orders has a latency of its own"
+            origin = run.settings.origins.get("fills.latency", str(run.settings.path))
+            raise ConfigError([Problem(origin, what, "write 0 s, or leave out --venue ccxt")])
+        return facts_of(run.plans, run.documents["config.yaml"].decode(), self.feed.name, self.feed.simulated)
+
+    def _go_through_ccxt(self) -> None:
+        """Send what every strategy decides from now on through the ccxt client; recovery needed none of it."""
+        from bot.venues.embedded import embedded
+
+        for desk in self.daemon.desks.values():
+            session = desk.session
+            submit = session.trader.submit
+            sent = embedded(session.exchange, submit, self.journal.group, desk.name, secrets.token_hex(16))
+            session.trader.submit = sent.submit
+        self._log("venue", text="orders go through ccxt to the exchange of this process")
+
     # The loop -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
         loop = asyncio.get_running_loop()
         server = await serve(self.journal.path, self._answer)
+        page: Dashboard | None = None
         pump = asyncio.create_task(self._pump())
 
         def end(name: str) -> None:
@@ -88,20 +130,36 @@ class Running:
         ticker = asyncio.create_task(self._tick())
         try:
             with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
+                page = await self._open_page()  # signals are heard by now: what they end is ended in order
                 await pump
         finally:
             ticker.cancel()
+            if page is not None:
+                await page.stop()
             server.close()
             socket_path(self.journal.path).unlink(missing_ok=True)
             self.voice.show(status(self.daemon), last=True)
         self._log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
 
+    async def _pump_live(self) -> None:
+        """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
+        try:
+            async with asyncio.timeout(max(self.end_ns - self.now_ns(), 0) / NS_PER_S) as until_end:
+                async for event in self.feed.events(self.daemon.last):
+                    self._take_in([event], self.now_ns())
+        except TimeoutError:
+            if not until_end.expired():
+                raise
+        if self.now_ns() >= self.end_ns > self.daemon.time_ns:
+            self._take_in([Passed(self.end_ns)])
+
     async def _pump(self) -> None:
+        if self.speed is None:
+            await self._pump_live()
+            return
         batch: list[Event] = []
         async for event in self.feed.events(self.daemon.last):
-            if self.speed is None:
-                self._take_in([event], time.time_ns())
-            elif self.speed:
+            if self.speed:
                 await self._until_due(event, self.speed)
                 self._take_in([event])
             else:
@@ -111,7 +169,7 @@ class Running:
                     batch = []
                     await asyncio.sleep(0)
         self._take_in(batch)
-        if self.speed is not None and self.daemon.time_ns < self.end_ns:
+        if self.daemon.time_ns < self.end_ns:
             self._take_in([Passed(self.end_ns)])
 
     async def _until_due(self, event: Event, speed: int) -> None:
@@ -144,8 +202,8 @@ class Running:
     def _reload(self) -> None:
         """Take parameters and limits from the configuration anew, or say why not and go on as before."""
         try:
-            run = load_run(self.run_config)
-            facts = facts_of(run.plans, run.documents["config.yaml"].decode(), self.feed.name)
+            run = self.load()
+            facts = self._facts(run)
             refuse_other(self.daemon.head, facts, self.journal)
         except FairhashError as error:
             self._log("not_reloaded", text=str(error))
@@ -177,6 +235,24 @@ class Running:
                 self._told[name] = now
                 state = desk.session.state
                 self.voice.report(name, state.fills[fills:], state.notices[notices:])
+
+    async def _open_page(self) -> Dashboard | None:
+        """Return the page being served, if it is wanted; where it cannot be, say so and trade on without it."""
+        if not self.settings.config.dashboard.enabled:
+            return None
+        desks = self.daemon.desks.values()
+        try:
+            page, url = await open_page(
+                self.settings.config,
+                self.settings.contract.id,
+                lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
+                self.now_ns if self.speed is None else lambda: self.daemon.time_ns,
+            )
+        except PageError as error:
+            self._log("no_page", text=str(error))
+            return None
+        self._log("page", url=url)
+        return page
 
     async def _tick(self) -> None:
         while True:

@@ -31,9 +31,14 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--speed",
         type=speed,
-        default=3600,
         metavar="N",
-        help="seconds of history that pass in one, or max; default: 3600",
+        help="seconds of history that pass in one, or max; default: 3600; live sources take none",
+    )
+    run.add_argument(
+        "--venue",
+        choices=("direct", "ccxt"),
+        default="direct",
+        help="how orders reach the exchange: by a call, or through the ccxt client; the same postings; default: direct",
     )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),

@@ -124,6 +124,7 @@ class BlockFollower:
             return
         while self.epochs and self.epochs[-1].number < number:
             self.epochs.append(await self._ask(partial(self._epoch_after, self.epochs[-1])))
+        self.epochs = [epoch for epoch in self.epochs if epoch.number <= number]  # the figures may be ahead of a source
 
     async def _begin(self, first: int, count: int) -> HeaderLine:
         raws = await self._headers(first, count)

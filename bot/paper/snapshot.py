@@ -200,7 +200,7 @@ def _value(session: Session, now: int) -> tuple[int | None, int, int, str]:
     try:
         low, high = band(session.view, session.strategy.params)
         return fair_sat, sat_from_float_half_even(low), sat_from_float_half_even(high), ""
-    except Exception as error:  # noqa: BLE001 - the strategy's own code; who looks at a page must see why it is empty
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - shown; it must not end the daemon
         return fair_sat, 0, 0, f"no band: {cause(error)}"
 
 

@@ -55,7 +55,7 @@ class House:
             f"history:\n  market: {ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv\n"
             f"  swap_rates: {ROOT}/backtests/history/TH1BTC-2014Q4-swap-rates.csv\n"
             f"run: {{end: {end}T00:00:00Z}}\nrisk: {{max_answer_time: 500 ms}}\n"
-            f"strategies: [{', '.join(entries)}]\n"
+            f"strategies: [{', '.join(entries)}]\ndashboard: {{enabled: false}}\n"
         )
 
     def start(self, speed: str, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:

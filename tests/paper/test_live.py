@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
+from bot.app.paper import refuse_other_chain, trade_live
 from bot.config import load_settings
 from bot.core.events import Block, Quote
 from bot.core.units import NS_PER_S
+from bot.errors import ConfigError, JournalError
 from bot.feeds.join import make_feed
 from bot.paper.dashboard import open_page
+from bot.paper.journal import Journal
 from bot.paper.snapshot import snapshot
+from bot.replaying import agree, replayed
 from bot.run import load_run, params_type
 from tests.feeds.chains import ManualClock, time_of
 from tests.feeds.fake_exchange import FakeExchange
@@ -45,7 +56,7 @@ def test_a_strategy_trades_on_live_sources_and_the_page_shows_it(tmp_path: Path)
         options = {**exchange.options(), "milliseconds": lambda: None}  # the machine's clock is not in 2014
         feed = make_feed(settings, clock, lambda kind, text: None, {}, **options)
         await feed.start(None)
-        run = load_run(tmp_path / "live.yaml", live_epochs=[(epoch.start_s, epoch.bits) for epoch in feed.epochs[:156]])
+        run = load_run(tmp_path / "live.yaml", live_epochs=[(epoch.start_s, epoch.bits) for epoch in feed.epochs])
         session = run.plans[0].session()
         page, url = await open_page(
             settings.config, "live", lambda: [snapshot(session, feed.simulated)], lambda: clock.now
@@ -78,3 +89,98 @@ def test_a_strategy_trades_on_live_sources_and_the_page_shows_it(tmp_path: Path)
     assert any(line["kind"] == "fill" for line in seen["events"])
     assert seen["equity_sat"] == session.exchange.equity_sat(session.user)
     assert '"status":"ok"' in health
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_config(directory: Path, port: int, sources: str = "chain: bitcoin-core\nfeed: ccxt\n") -> Path:
+    terms = CONTRACT.replace("2014-09-15T00:00:00Z", "2014-07-25T22:00:00Z")
+    (directory / "contract.yaml").write_text(terms)
+    (directory / "live.yaml").write_text(
+        f"contract: contract.yaml\n{sources}"
+        f"blocks: {{url: 'http://127.0.0.1:{port}', confirmations: 2, poll: 1 min}}\n"
+        "ccxt: {exchange: bitfinex, symbol: TH1/BTC, poll: 5 min, stale_after: 1 d}\n"
+        "risk: {max_quote_age: 1 h}\n"  # the clock that a test moves leaps between a quote and its reader
+        "dashboard: {port: 0}\nstrategies: [{use: hold_long}, {use: fair_value_band}]\n"
+    )
+    return directory / "live.yaml"
+
+
+def options_in(directory: Path, speed: int | None = None) -> Namespace:
+    place = {"config": directory / "live.yaml", "journal": directory / "a.journal"}
+    return Namespace(**place, speed=speed, json=True, venue="direct")
+
+
+def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals) -> Any:
+    """Run the daemon from when the chain's tip is RAWS[first] until RAWS[last] is there, then send it a signal."""
+
+    async def act() -> Any:
+        node, exchange = FakeCore(RAWS[: first + 1]), FakeExchange()
+        node.first_height, node.chain = FIRST, "main"
+        await node.start(port)
+        await exchange.start()
+        clock = ManualClock((time_of(RAWS[first]) + 1) * NS_PER_S)
+
+        def move() -> None:
+            node.raws = [raw for raw in RAWS if time_of(raw) <= clock.now // NS_PER_S]
+            if len(node.raws) > last:
+                os.kill(os.getpid(), how)
+
+        clock.on_sleep = move
+        settings = load_settings(directory / "live.yaml", params_type)
+        options = {**exchange.options(), "milliseconds": lambda: None}
+        try:
+            return await trade_live(settings, options_in(directory), clock, **options)
+        finally:
+            await exchange.stop()
+            await node.stop()
+
+    return asyncio.run(act())
+
+
+CHILD = """
+import signal, sys
+from pathlib import Path
+from tests.paper.test_live import trade
+trade(Path(sys.argv[1]), int(sys.argv[2]), 11, 24, signal.SIGKILL)
+"""
+
+
+def test_the_daemon_trades_live_is_killed_and_books_every_block_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    write_config(tmp_path, port)
+    command = [sys.executable, "-c", CHILD, str(tmp_path), str(port)]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    ended = trade(tmp_path, port, 30, 44, signal.SIGTERM)
+    assert ended.ended_by == "SIGTERM"
+    journal = Journal(tmp_path / "a.journal")
+    result = replayed(journal)
+    heights = [entry.content().height for entry in journal.entries(2) if entry.kind == "Block"]
+    begun = [tuple(epoch) for epoch in ended.daemon.head["past_epochs"]]
+    refuse_other_chain(journal, [*begun, (begun[-1][0] + 1, begun[-1][1])])  # another epoch has come
+    with pytest.raises(JournalError, match="other difficulty epochs"):
+        refuse_other_chain(journal, [*begun[:-1], (begun[-1][0], begun[-1][1] - 1)])
+    journal.close()
+    assert len(begun) == FIRST // 2016 + 1, "the bundled figures know later ones"
+    assert heights == list(range(FIRST + 11, heights[-1] + 1))  # those of the time between included
+    assert FIRST + 29 <= heights[-1] <= FIRST + 44
+    assert any(one.fills for one in result.results)
+    agree(result)
+
+
+@pytest.mark.parametrize(
+    ("sources", "speed", "told"),
+    [
+        ("chain: bundled\nfeed: ccxt\n", None, "live.yaml:2: chain: bundled brings no new blocks"),
+        ("chain: bitcoin-core\n", None, "feed: history brings no quotes"),
+        ("chain: bitcoin-core\nfeed: ccxt\n", 0, "--speed: live sources pass at their own"),
+    ],
+)
+def test_half_live_sources_and_a_speed_are_refused(tmp_path: Path, sources: str, speed: int | None, told: str) -> None:
+    settings = load_settings(write_config(tmp_path, 1, sources), params_type)
+    with pytest.raises(ConfigError, match=told):
+        asyncio.run(trade_live(settings, options_in(tmp_path, speed), ManualClock(0)))

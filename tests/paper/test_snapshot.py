@@ -102,18 +102,19 @@ def test_looking_changes_no_posting_and_no_decision(run: Run) -> None:
     assert looked.state.fills == plain.state.fills and looked.marks == plain.marks
 
 
-def test_a_band_that_fails_leaves_a_note(run: Run) -> None:
+@pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
+def test_a_band_that_fails_leaves_a_note(run: Run, kind: type[BaseException]) -> None:
     from dataclasses import replace
 
     session = last(run.plans[0], 10)
 
     def broken(view: object, params: object) -> tuple[float, float]:
-        raise ZeroDivisionError("of my own making")
+        raise kind("of my own making")
 
     session.strategy = replace(session.strategy, band=broken)
     seen = snapshot(session, simulated=True)
     assert (seen.low_sat, seen.high_sat) == (0, 0)
-    assert "ZeroDivisionError: of my own making" in seen.note
+    assert f"{kind.__name__}: of my own making" in seen.note
 
 
 def test_the_document_is_json_that_javascript_can_hold(run: Run) -> None:

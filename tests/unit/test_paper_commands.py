@@ -21,7 +21,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"contract: {ROOT}/contracts/TH1BTC-2014Q4.yaml\n"
         f"history:\n  market: {ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv\n"
         f"  swap_rates: {ROOT}/backtests/history/TH1BTC-2014Q4-swap-rates.csv\n"
-        "run: {end: 2014-09-22T00:00:00Z}\n"
+        "run: {end: 2014-09-22T00:00:00Z}\ndashboard: {enabled: false}\n"
         "value: {model: trailing}\n"  # under it the owner buys in the first week
         "strategies: [{use: hold_short}, {use: own_and_lend}]\n"
     )

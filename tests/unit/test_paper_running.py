@@ -7,8 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from bot.app.paper import replay_feed
 from bot.app.running import Running
 from bot.core.events import Quote
@@ -25,6 +23,7 @@ history:
   market: {ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv
   swap_rates: {ROOT}/backtests/history/TH1BTC-2014Q4-swap-rates.csv
 risk: {{max_quote_age: 30 s}}
+dashboard: {{enabled: false}}
 strategies: [{{use: fair_value_band}}, {{use: hold_long}}]
 """
 
@@ -46,9 +45,7 @@ class Live:
                 yield event
 
 
-def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(CONFIG)
     run = load_run(config)
@@ -56,8 +53,15 @@ def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(
     late = sum(isinstance(event, Quote) for event in events[::7])
     for part in (events[:300], events):  # the source ends, and comes back later
         feed = Live(part)
-        monkeypatch.setattr(time, "time_ns", lambda feed=feed: feed.now_ns)
-        running = Running(run, config, tmp_path / "a.journal", feed, None, as_json=True)
+        running = Running(
+            run,
+            lambda: run,
+            Journal(tmp_path / "a.journal"),
+            feed,
+            None,
+            as_json=True,
+            now_ns=lambda feed=feed: feed.now_ns,
+        )
         asyncio.run(running.run())
         assert running.document()["ended_by"] == "feed"
         running.close()
@@ -67,3 +71,30 @@ def test_a_live_feed_is_gone_on_with_and_late_quotes_are_not_acted_on(
     assert result.daemon.steps == 700 and result.controls == late > 5
     assert all(one.fills for one in result.results)
     agree(result)
+
+
+class Silent(Live):
+    """A live feed on which nothing comes any more."""
+
+    async def events(self, after: Event | None) -> AsyncIterator[Event]:
+        for event in self.ahead:
+            yield event
+        await asyncio.get_running_loop().create_future()
+
+
+def test_a_live_run_ends_by_the_clock_though_its_sources_say_nothing_more(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+    run = load_run(config)
+    end_ns, began_ns = run.plans[0].end_ns, time.monotonic_ns()
+
+    def now_ns() -> int:
+        return end_ns - NS_PER_S // 2 + time.monotonic_ns() - began_ns
+
+    feed = Silent(replay_feed(run).all[:300])
+    running = Running(run, lambda: run, Journal(tmp_path / "a.journal"), feed, None, as_json=True, now_ns=now_ns)
+    asyncio.run(asyncio.wait_for(running.run(), 30))
+    session = running.daemon.desks["hold_long"].session
+    running.close()
+    assert session.state.expired and session.state.time_ns == end_ns
+    assert running.text().endswith("a.journal"), "there is nothing to go on with"
