@@ -82,8 +82,8 @@ def within(lots: int, most_lots: int) -> int:
 class Trader:
     """Sends the commands that bring one account to its target.
 
-    `halted`: the position is being closed, or is closed, whatever the strategy wants; `is_stopped`: the strategy need not
-    be asked. Both follow from `mode`, which `turn` changes.
+    `halted`: the position is being closed, or is closed, whatever the strategy wants; `is_stopped`: the strategy need
+    not be asked. Both follow from `mode`, which `turn` changes.
     """
 
     __slots__ = (
