@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ class RunResult:
     end_ns: int
     start_equity_sat: int
     fills: list[Fill]
-    postings: list[Posting]
+    postings: Sequence[Posting]
     marks: list[Mark]
     notices: list[Notice]
     observations: list[Observation]

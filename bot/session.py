@@ -257,7 +257,8 @@ class Session:
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
                 break
-            if worth.owed is not None and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
+            owes = worth.owed is not None
+            if owes and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
                 break  # the open may call or liquidate; across a pause, what was earned in it must be counted first
             if close_ns >= world.next_ns:
                 rate_ns, growth = world.rate_ns, self.value.growth_per_retarget

@@ -14,7 +14,8 @@ Account names read `owner/purse/asset`. A user's purses:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from bot.core.events import BTC, CONTRACT, Posting
 from bot.core.order import DEPOSIT, EXCHANGE, TRADING
@@ -83,14 +84,51 @@ class Ledger:
         """Return the balance of `account`, 0 if it was never used."""
         return self.balances.get(account, 0)
 
-    def postings(self) -> list[Posting]:
+    def postings(self) -> Postings:
         """Return every posting so far, two for each move: first the debit, then the credit."""
-        lines: list[Posting] = []
-        add, new_tuple = lines.append, tuple.__new__  # twice as fast as calling Posting
-        for transaction, time_ns, kind, source, target, amount in self.moves:
-            add(new_tuple(Posting, (transaction, time_ns, kind, source, -amount)))
-            add(new_tuple(Posting, (transaction, time_ns, kind, target, amount)))
-        return lines
+        return Postings(self.moves)
+
+
+class Postings(Sequence[Posting]):
+    """The postings of a record of moves, as a list of them would be; they are written out when first looked at."""
+
+    __slots__ = ("_lines", "_moves")
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+    def __init__(self, moves: Iterable[Move]) -> None:
+        self._moves = tuple(moves)
+        self._lines: list[Posting] | None = None
+
+    def _written(self) -> list[Posting]:
+        if self._lines is None:
+            lines: list[Posting] = []
+            self._lines = lines
+            add, new_tuple = lines.append, tuple.__new__  # twice as fast as calling Posting
+            for transaction, time_ns, kind, source, target, amount in self._moves:
+                add(new_tuple(Posting, (transaction, time_ns, kind, source, -amount)))
+                add(new_tuple(Posting, (transaction, time_ns, kind, target, amount)))
+        return self._lines
+
+    def __len__(self) -> int:
+        return 2 * len(self._moves)
+
+    def __iter__(self) -> Iterator[Posting]:
+        return iter(self._written())
+
+    @overload
+    def __getitem__(self, at: int) -> Posting: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Posting]: ...
+    def __getitem__(self, at: int | slice) -> Posting | list[Posting]:
+        return self._written()[at]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Postings):
+            return self._moves == other._moves  # two postings follow from each move, and the move from them
+        return self._written() == other
+
+    def __repr__(self) -> str:
+        return repr(self._written())
 
 
 class Venue:
