@@ -4,48 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from backtests.plan import Plan
-from backtests.result import RunResult
 from backtests.sweep import markets
 from backtests.sweep.findings import Findings, Standing, luck_words
 from backtests.sweep.job import Job, Swept
-from backtests.sweep.measures import Brief
 from backtests.sweep.page import SweepReport, render
 from backtests.sweep.run import Sweep
 from backtests.sweep.space import Space
 from backtests.sweep.table import parquet_bytes
 from bot.config import explain_settings
-from bot.config_settings import COMPILED, REFERENCE
-from bot.errors import OutputError, Problem, UnsupportedError
+from bot.errors import OutputError, Problem
 from bot.history import simulate
 from bot.history.series import History
-from bot.run import Run, engine_for, run_by, run_plan
+from bot.many_runs import runner
+from bot.run import Run
 
 SHOWN: Final = 10
 """How many of the best trials are printed."""
-
-
-def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
-    """Return what runs plans on the history of `market`; an engine that prepares a history does it here.
-
-    A market beyond the compiled engine's bounds is run by the reference engine: the rows are the same.
-    """
-    if engine != COMPILED:
-        return partial(run_plan, engine=engine)
-    from backtests import compiled_engine
-
-    try:
-        prepared = compiled_engine.prepare(market)
-    except UnsupportedError:
-        return partial(run_plan, engine=REFERENCE)
-    return partial(run_by, partial(compiled_engine.run_brief, prepared=prepared))
 
 
 def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
@@ -69,13 +50,6 @@ def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
         simulated=markets.Simulated.like(run.history),
         directory=directory,
     )
-
-
-def with_engine(run: Run, spaces: tuple[Space, ...], asked: str | None, runs: int) -> tuple[Run, str]:
-    """Return `run` with the engine for `runs` runs of what is swept, and why it is not the compiled one, else ""."""
-    plans = [run.plans[space.strategy] for space in spaces]
-    engine, why = engine_for(plans, asked or run.settings.config.run.engine, runs)
-    return replace(run, engine=engine), why
 
 
 def _arguments(params: object) -> dict[str, object]:
