@@ -16,9 +16,9 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from backtests.metrics import period_returns, periods_per_year, sample, sharpe
 from backtests.plan import Plan
 from backtests.result import RunResult
+from backtests.sweep.measures import Brief, measured
 from bot.chain.difficulty import BLOCKS_PER_EPOCH
 from bot.core.events import BTC, CONTRACT, SwapRate
 from bot.core.units import NS_PER_DAY
@@ -111,15 +111,10 @@ class Scored(NamedTuple):
     error: str = ""
 
 
-def scored(result: RunResult) -> Scored:
-    """Return the scores of a finished run into and out of which no other money went."""
-    start_sat = result.start_equity_sat
-    curve = [(mark.time_ns, mark.equity_sat) for mark in result.marks]
-    if curve[0][0] > result.start_ns:
-        curve.insert(0, (result.start_ns, start_sat))
-    points, _ = sample(curve)
-    ratio = sharpe(period_returns(points, ()), periods_per_year([time_ns for time_ns, _ in points]))
-    return Scored(result.marks[-1].equity_sat - start_sat, ratio)
+def scored(result: RunResult | Brief, start_ns: int) -> Scored:
+    """Return the scores of a run that began at `start_ns`, into and out of which no other money went."""
+    row = measured(result, start_ns, 0, 0)
+    return Scored(row.net_sat, row.sharpe_year)
 
 
 def stitched(plan: Plan, found: Sequence[Window], params: Sequence[Any]) -> Plan:

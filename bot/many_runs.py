@@ -13,12 +13,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.errors import ConfigError, FairhashError, Problem
+from bot.config_settings import COMPILED, REFERENCE
+from bot.errors import ConfigError, FairhashError, Problem, UnsupportedError
 
 if TYPE_CHECKING:
     from backtests.plan import Plan
+    from backtests.result import RunResult
+    from backtests.sweep.measures import Brief
     from bot.run import Run
 
 Task = TypeVar("Task")
@@ -49,6 +54,35 @@ def workers_of(asked: int | None) -> int:
     if asked is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return bounded("--workers", asked, 1, 1024)
+
+
+def with_engine(run: Run, plans: Sequence[Plan], asked: str | None, runs: int) -> tuple[Run, str]:
+    """Return `run` with the engine for so many runs of `plans`, and in words which it is, and why no faster one.
+
+    `asked` is the engine that the command line names; None: the configuration's.
+    """
+    from bot.run import engine_for
+
+    engine, why = engine_for(plans, asked or run.settings.config.run.engine, runs)
+    return replace(run, engine=engine), f"{engine} engine" + (f": {why}" if why else "")
+
+
+def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
+    """Return what runs plans on the history of `market`; an engine that prepares a history does it here.
+
+    A market beyond the compiled engine's bounds is run by the reference engine: the rows are the same.
+    """
+    from bot.run import run_by, run_plan
+
+    if engine != COMPILED:
+        return partial(run_plan, engine=engine)
+    from backtests import compiled_engine
+
+    try:
+        prepared = compiled_engine.prepare(market)
+    except UnsupportedError:
+        return partial(run_plan, engine=REFERENCE)
+    return partial(run_by, partial(compiled_engine.run_brief, prepared=prepared))
 
 
 def in_processes(

@@ -55,6 +55,7 @@ class Experiment:
     varied: tuple[str, ...]
     model: str
     notes: tuple[str, ...]
+    engine: str
 
 
 class World(NamedTuple):
@@ -94,7 +95,7 @@ def experiment_of(run: Run, config: Path, name: str | None, runs: int, seed: int
         notes.append("blocks and difficulty as they were")
     model = run.settings.config.value.growth
     drawn = model if path_model(growth_model(model)) else DEFAULT_MODEL
-    return Experiment(config, names, runs, seed, tuple(kept), drawn, tuple(notes))
+    return Experiment(config, names, runs, seed, tuple(kept), drawn, tuple(notes), run.engine)
 
 
 def carry_out(experiment: Experiment, workers: int, progress: Callable[[str], None]) -> list[Result]:
@@ -123,7 +124,7 @@ _AT_WORK: list[tuple[Experiment, Run]] = []
 
 
 def _prepare(experiment: Experiment) -> None:
-    _AT_WORK[:] = [(experiment, load_run(experiment.config))]
+    _AT_WORK[:] = [(experiment, load_run(experiment.config, experiment.engine))]
 
 
 def _run(number: int) -> Result:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import strategies
 from backtests.plan import Plan
@@ -42,6 +42,8 @@ from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 
 _MARKET = "history.market"
+
+Ran = TypeVar("Ran")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def load_run(
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees))
     chosen = engine or config.run.engine
     if chosen == AUTO:
-        chosen = fastest(plans)
+        chosen, _ = engine_for(plans, AUTO, len(plans))
     return Run(settings, chain, history, chosen, tuple(plans), documents, notes)
 
 
@@ -166,15 +168,18 @@ LEAST_COMPILED_EVENTS = 400_000
 270,000 for one strategy on minute bars."""
 
 
-def fastest(plans: Sequence[Plan]) -> str:
-    """Return the engine that is done first: compiled where its start-up pays and every strategy can be compiled."""
-    session, history = plans[0].settings, plans[0].history
-    events = (len(history.bars) + len(history.quotes)) * len(plans)
-    if events < LEAST_COMPILED_EVENTS or session.observe or session.debug:  # these look at every event
-        return REFERENCE
-    from backtests import compiled_engine
+def engine_for(plans: Sequence[Plan], asked: str, runs: int) -> tuple[str, str]:
+    """Return the engine for so many runs, each like one of `plans`, and why it is not the compiled one: "" if it is.
 
-    return COMPILED if all(compiled_engine.lacks(plan) is None for plan in plans) else REFERENCE
+    `auto` takes the compiled one where its start-up pays; that a few short runs are done sooner without is no news: "".
+    Where one of the strategies cannot be compiled the reference engine runs them all.
+    """
+    session, history = plans[0].settings, plans[0].history
+    events = (len(history.bars) + len(history.quotes)) * runs
+    if asked == AUTO and (events < LEAST_COMPILED_EVENTS or session.observe or session.debug):
+        return REFERENCE, ""  # the last two look at every event
+    able = [able_engine(plan, COMPILED if asked == AUTO else asked) for plan in plans]
+    return next((found for found in able if found[1]), able[0])
 
 
 def _read(path: Path, live: bool) -> tuple[Settings, History, Chain]:
@@ -228,23 +233,6 @@ def fees_before(chain: Chain, contract: Contract, time_ns: int) -> tuple[MeanFee
         return ()
     known = (block for block in chain.blocks if chain.fees_from_ns <= block.time_ns < chain.fees_to_ns)
     return days_before(known, time_ns)
-
-
-def _market(settings: Settings) -> Path:
-    """Return where the market's history is; refuse live sources, which would be left out in silence."""
-    config, origins = settings.config, settings.origins
-    remedy = "a history takes chain: bundled or a directory, and feed: history; live sources: fairhash record"
-    problems = []
-    if config.live_chain is not None:
-        problems.append(Problem(origins["chain"], f"chain: {config.live_chain} gives blocks only as they come", remedy))
-    if config.feed != HISTORY:
-        problems.append(Problem(origins["feed"], f"feed: {config.feed} gives quotes only as they come", remedy))
-    market = config.history.market
-    if market is None and not problems:
-        problems.append(Problem(f"{settings.path}:1", "history.market is not given", "name quotes or bars to run over"))
-    if problems or market is None:
-        raise ConfigError(problems)
-    return market
 
 
 def _uncovered(history: History, settings: Settings) -> Iterator[str]:
@@ -314,19 +302,24 @@ def able_engine(plan: Plan, engine: str) -> tuple[str, str]:
 
 def run_plan(plan: Plan, engine: str) -> Any:
     """Return the result of one plan by the engine of that name; the module of an engine is imported here."""
-    try:
-        if engine == REFERENCE:
-            from backtests import reference
+    if engine == REFERENCE:
+        from backtests import reference
 
-            return reference.run(plan)
-        if engine == "backtrader":
-            from backtests import backtrader_engine
+        return run_by(reference.run, plan)
+    if engine == "backtrader":
+        from backtests import backtrader_engine
 
-            return backtrader_engine.run(plan)
-        if engine == COMPILED:
-            from backtests import compiled_engine
+        return run_by(backtrader_engine.run, plan)
+    if engine == COMPILED:
+        from backtests import compiled_engine
 
-            return compiled_engine.run(plan)
-    except (SystemExit, GeneratorExit) as error:  # from the strategy: ending the program would look like success
-        raise StrategyError(f"{plan.strategy.name}: {cause(error)}: a strategy cannot end the program") from error
+        return run_by(compiled_engine.run, plan)
     raise UnsupportedError(f"there is no engine {engine!r}: take reference, compiled or backtrader")
+
+
+def run_by(run: Callable[[Plan], Ran], plan: Plan) -> Ran:
+    """Return what `run` makes of `plan`; a strategy that would end the program has failed: it looked like success."""
+    try:
+        return run(plan)
+    except (SystemExit, GeneratorExit) as error:
+        raise StrategyError(f"{plan.strategy.name}: {cause(error)}: a strategy cannot end the program") from error

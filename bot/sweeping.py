@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from backtests.plan import Plan
-from backtests.result import RunResult
 from backtests.sweep import markets
 from backtests.sweep.findings import Findings, Standing, luck_words
 from backtests.sweep.job import Job, Swept
@@ -24,15 +22,11 @@ from bot.config import explain_settings
 from bot.errors import OutputError, Problem
 from bot.history import simulate
 from bot.history.series import History
-from bot.run import Run, run_plan
+from bot.many_runs import runner
+from bot.run import Run
 
 SHOWN: Final = 10
 """How many of the best trials are printed."""
-
-
-def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult]:
-    """Return what runs plans on the history of `market`; an engine that prepares a history does it here."""
-    return partial(run_plan, engine=engine)
 
 
 def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
@@ -45,6 +39,7 @@ def job_of(run: Run, spaces: tuple[Space, ...], directory: Path | None) -> Job:
         past_epochs=plan.past_epochs,
         blocks=plan.blocks,
         end_ns=plan.end_ns,
+        past_fees=plan.past_fees,
         sources=run.history.sources,
         strategies=tuple(
             Swept(entry.name, entry.use, _arguments(entry.params), swept.get(index, ()))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from backtests.output import btc_text
 from backtests.plan import Plan
+from backtests.result import RunResult
+from backtests.sweep.measures import Brief
 from backtests.sweep.space import Space, Trial, at_random, grid, spaces_of
 from backtests.walk_forward import (
     EXPANDING,
@@ -29,7 +32,7 @@ from bot.config_settings import REFERENCE
 from bot.core.units import NS_PER_DAY
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.history.fields import iso_utc
-from bot.many_runs import bounded, chosen, in_processes
+from bot.many_runs import bounded, chosen, in_processes, runner, with_engine
 from bot.run import Run, load_run, run_plan
 
 MODES: Final = (ROLLING, EXPANDING)
@@ -87,13 +90,18 @@ class Task(NamedTuple):
 
 
 def walk(
-    config: Path, name: str | None, asked: Walk, workers: int, progress: Callable[[str], None]
+    config: Path,
+    name: str | None,
+    asked: Walk,
+    workers: int,
+    progress: Callable[[str], None],
+    engine: str | None = None,
 ) -> tuple[Run, list[Walked]]:
     """Return the configured run, and the walk of every strategy with a sweep section, or of the one called `name`.
 
     Raises ConfigError for windows that do not fit the run and where no strategy says what may vary.
     """
-    run = load_run(config)
+    run = load_run(config, REFERENCE)  # until it is known how many runs there are
     found = _windows(run, asked)
     named = [plan.strategy.name for plan in chosen(run, name)]
     spaces = [space for space in spaces_of(run.settings.strategies, str(config)) if space.name in named]
@@ -103,8 +111,12 @@ def walk(
     trials = list(at_random(spaces, asked.draws, asked.seed) if asked.draws else grid(spaces))
     by_place = {space.strategy: space for space in spaces}
     tasks = [Task(w, trial, by_place[trial.strategy].arguments(trial.values)) for w in found for trial in trials]
-    progress(f"{len(found)} windows, {len(trials)} trials in each: {len(tasks)} runs, {workers} processes")
-    rows = list(in_processes(_run, tasks, workers, start=_prepare, start_with=(config,)))
+    trained_ns = sum(window.test_ns - window.train_ns for window in found)
+    whole = trained_ns * len(trials) // (run.settings.end_ns - run.settings.start_ns)  # rounded down
+    plans = [run.plans[space.strategy] for space in spaces]
+    run, by = with_engine(run, plans, engine, whole)
+    progress(f"{len(found)} windows, {len(trials)} trials in each: {len(tasks)} runs, {workers} processes, {by}")
+    rows = list(in_processes(_run, tasks, workers, start=_prepare, start_with=(config, run.engine)))
     walked = []
     for space in spaces:
         mine = [(task, row) for task, row in zip(tasks, rows, strict=True) if task.trial.strategy == space.strategy]
@@ -127,21 +139,27 @@ _AT_WORK: list[Run] = []
 """The configuration of this process, read once."""
 
 
-def _prepare(config: Path) -> None:
-    _AT_WORK[:] = [load_run(config)]
+def _prepare(config: Path, engine: str) -> None:
+    _AT_WORK[:] = [load_run(config, engine)]
+    _part.cache_clear()
+
+
+@lru_cache(maxsize=2)
+def _part(strategy: int, window: Window) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
+    """Return a strategy's plan on a train window, and what runs its trials there: tasks come window by window."""
+    (run,) = _AT_WORK
+    part = between(run.plans[strategy], window.train_ns, window.test_ns)
+    return part, runner(run.engine, part)
 
 
 def _run(task: Task) -> Scored:
-    (run,) = _AT_WORK
-    return score_of(run.plans[task.trial.strategy], task, lambda plan: run_plan(plan, run.engine))
+    return score_of(*_part(task.trial.strategy, task.window), task.arguments)
 
 
-def score_of(plan: Plan, task: Task, run: Callable[[Plan], Any]) -> Scored:
-    """Return what a trial does on its train window; one that fails says so instead."""
-    window, _, arguments = task
+def score_of(part: Plan, run: Callable[[Plan], RunResult | Brief], arguments: dict[str, Any]) -> Scored:
+    """Return what parameters do on the train window that `part` is; where they fail, how."""
     try:
-        part = with_params(between(plan, window.train_ns, window.test_ns), arguments)
-        return scored(run(part))
+        return scored(run(with_params(part, arguments)), part.settings.start_ns)
     except StrategyError as error:
         return Scored(error=str(error))
 

@@ -11,12 +11,13 @@ import strategies
 from backtests.plan import Plan
 from backtests.result import RunResult
 from backtests.sweep.markets import CONFIGURED, Market, Simulated, kept
-from backtests.sweep.measures import Brief, Row, brief_of, measured
+from backtests.sweep.measures import Brief, Row, measured
 from backtests.sweep.space import Trial
 from bot.chain.chain import Chain
 from bot.core.events import Block
 from bot.errors import StrategyError, cause
 from bot.history.series import History, Source
+from bot.model.fees import MeanFee
 from bot.model.growth import GrowthModel
 from bot.session import SessionSettings, Strategy
 
@@ -55,6 +56,7 @@ class Job:
     engine: Engine
     chain: Chain
     simulated: Simulated
+    past_fees: Sequence[MeanFee] = ()
     directory: Path | None = None
 
     def simulate(self, seed: int) -> Market:
@@ -76,8 +78,7 @@ class Bench:
             try:
                 plan, run = self._market(number, market)
                 result = run(replace(plan, strategy=self._strategy(trial)))
-                brief = brief_of(result) if isinstance(result, RunResult) else result
-                yield measured(brief, plan.settings.start_ns, trial.number, number)
+                yield measured(result, plan.settings.start_ns, trial.number, number)
             except Exception as error:  # noqa: BLE001 - whatever fails in one trial is that trial's result, by name
                 text = str(error) if isinstance(error, StrategyError) else cause(error)
                 yield Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
@@ -100,7 +101,7 @@ class Bench:
         simulated = number != CONFIGURED or any(source.simulated for source in job.sources)
         history: History = market.history(job.sources, simulated)
         nobody = Strategy("", _nothing, None)
-        return Plan(job.settings, nobody, job.growth, job.past_epochs, job.blocks, history, job.end_ns)
+        return Plan(job.settings, nobody, job.growth, job.past_epochs, job.blocks, history, job.end_ns, job.past_fees)
 
     def _strategy(self, trial: Trial) -> Strategy:
         """Return the trial's strategy; raises StrategyError where its parameters do not go together."""

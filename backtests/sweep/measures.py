@@ -15,7 +15,7 @@ import numpy.typing as npt
 from backtests.metrics import MAX_SAMPLES, NS_PER_HOUR, period_returns, periods_per_year, sharpe
 from backtests.result import RunResult
 from backtests.sweep.markets import CONFIGURED
-from bot.core.events import Fill, Notice
+from bot.core.events import Fill, Mark, Notice
 from bot.core.units import NS_PER_DAY
 
 Integers = npt.NDArray[np.int64]
@@ -45,7 +45,10 @@ class Row:
 
 
 class Brief(Protocol):
-    """What a row is made of: marks as arrays in time order, fills and notices. An engine may return just this."""
+    """What a row is made of, which an engine may return instead of a whole result.
+
+    The arrays are those of the marks before the last one, in time order.
+    """
 
     @property
     def user(self) -> str:
@@ -68,6 +71,11 @@ class Brief(Protocol):
         ...
 
     @property
+    def last(self) -> Mark:
+        """The mark at the end."""
+        ...
+
+    @property
     def time_ns(self) -> Any:
         """Times of marks."""
         ...
@@ -85,7 +93,7 @@ class Brief(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """The brief of a whole result."""
+    """What a run left, all of its marks in the arrays."""
 
     user: str
     start_equity_sat: int
@@ -96,15 +104,26 @@ class _Marks:
     equity_sat: Integers
 
 
-def brief_of(result: RunResult) -> Brief:
-    """Return what a row needs of a result."""
-    marks = np.array(result.marks, dtype=np.int64)
-    columns = (np.ascontiguousarray(marks[:, column]) for column in (0, 2, 3))
+def _marks_of(result: RunResult | Brief) -> _Marks:
+    if isinstance(result, RunResult):
+        marks = np.array(result.marks, dtype=np.int64)
+        columns = [np.ascontiguousarray(marks[:, column]) for column in (0, 2, 3)]
+    else:
+        last = result.last
+        columns = [
+            np.append(result.time_ns, last.time_ns),
+            np.append(result.position_lots, last.position_lots),
+            np.append(result.equity_sat, last.equity_sat),
+        ]
     return _Marks(result.user, result.start_equity_sat, result.fills, result.notices, *columns)
 
 
-def measured(brief: Brief, start_ns: int, trial: int, market: int) -> Row:
+def measured(result: RunResult | Brief, start_ns: int, trial: int, market: int) -> Row:
     """Return the row of a run that began at `start_ns`. Its profit is final equity - deposit: nothing else flows."""
+    return _measured(_marks_of(result), start_ns, trial, market)
+
+
+def _measured(brief: _Marks, start_ns: int, trial: int, market: int) -> Row:
     start_sat = brief.start_equity_sat
     times, equity = brief.time_ns, brief.equity_sat
     if times[0] > start_ns:
@@ -155,7 +174,7 @@ def _fall(equity: Integers) -> tuple[int, float | None]:
     return depth_sat, depth_sat / peak_sat if peak_sat > 0 else None
 
 
-def _trades(brief: Brief) -> int:
+def _trades(brief: _Marks) -> int:
     """Return how often a position was opened, from flat or by turning its sign, as backtests.attribution counts.
 
     Fills say so. Only collateral that the venue sold changes a position without one before expiry; marks tell of it.

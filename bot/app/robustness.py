@@ -26,20 +26,26 @@ def montecarlo(options: Namespace) -> Outcome:
     from backtests.output import refuse_place, write_whole
     from bot import montecarlo as experimenting
     from bot import montecarlo_pages as pages
-    from bot.many_runs import workers_of
+    from bot.config_settings import REFERENCE
+    from bot.many_runs import chosen as chosen_plans
+    from bot.many_runs import with_engine, workers_of
     from bot.run import load_run, run_id
 
     if options.out is not None and not options.no_report:
         refuse_place(options.out)  # not after the work is done
     workers = workers_of(options.workers)
-    run = load_run(options.config)
+    run = load_run(options.config, REFERENCE)
+    plans = chosen_plans(run, options.strategy)
+    run, by = with_engine(run, plans, options.engine, len(plans))  # every world is prepared anew: one has to pay
     experiment = experimenting.experiment_of(
         run, options.config, options.strategy, options.runs, options.seed, options.vary
     )
+    progress(by)
     results = experimenting.carry_out(experiment, workers, progress)
     risks = experimenting.risks(results, experiment.names, experiment.seed)
     text = pages.as_text(experiment, risks)
     chosen = f" --strategy {options.strategy}" if options.strategy else ""
+    chosen += f" --engine {options.engine}" if options.engine else ""
     parts = ",".join(experiment.varied)
     command = f"fairhash montecarlo {options.config.name} --runs {options.runs} --seed {options.seed} --vary {parts}"
     reproduce = {**run.reproduce(options.config), "command": command + chosen}
@@ -61,7 +67,9 @@ def walk_forward(options: Namespace) -> Outcome:
 
     draws = bounded("--random", options.random, 0, 100_000)
     asked = walking.Walk(options.train, options.test, options.mode, options.score, draws, options.seed)
-    run, walked = walking.walk(options.config, options.strategy, asked, workers_of(options.workers), progress)
+    run, walked = walking.walk(
+        options.config, options.strategy, asked, workers_of(options.workers), progress, options.engine
+    )
     text = walking.as_text(walked, asked, run.simulated)
     if options.plot:
         from bot.walk_forward_plot import plot

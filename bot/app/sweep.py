@@ -29,13 +29,18 @@ def sweep(options: Namespace) -> Outcome:
     from backtests.sweep.rows import Rows, inputs_sha256
     from backtests.sweep.run import Sweep
     from backtests.sweep.space import spaces_of
+    from bot.config_settings import REFERENCE
+    from bot.many_runs import with_engine
     from bot.run import load_run
     from bot.sweeping import inputs_of, write_sweep
 
     _check(options)
-    run = load_run(options.config, options.engine)
+    run = load_run(options.config, REFERENCE)  # until it is known how many runs there are
     spaces = spaces_of(run.settings.strategies, str(options.config))
     search = _search(options, spaces)
+    swept = [run.plans[space.strategy] for space in spaces]
+    run, by = with_engine(run, swept, options.engine, search.total * (options.seeds + 1))
+    progress(by)
     inputs = inputs_of(run, options.config, _search_words(options))
     directory = options.out or Path("runs") / f"sweep-{run.settings.contract.id}-{inputs_sha256(inputs)[:12]}"
     with Rows(directory, inputs) as rows:

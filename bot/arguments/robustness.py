@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     )
     config(many, optional=True)
     _common(many)
+    _engine(many)
     many.add_argument("--runs", type=whole, default=200, help="how many simulated worlds; default: 200")
     many.add_argument(
         "--vary",
@@ -48,6 +49,7 @@ def add(commands: Any) -> None:
     )
     config(forward, optional=True)
     _common(forward)
+    _engine(forward)
     forward.add_argument("--train", type=whole, default=28, metavar="DAYS", help="days to choose on; default: 28")
     forward.add_argument("--test", type=whole, default=14, metavar="DAYS", help="days to judge on; default: 14")
     forward.add_argument(
@@ -70,6 +72,12 @@ def _parts(text: str) -> tuple[str, ...]:
         if part not in ("market", "difficulty", "luck"):
             raise argparse.ArgumentTypeError(f"{part[:40]!r} is none of market, difficulty, luck")
     return parts
+
+
+def _engine(parser: Any) -> None:
+    parser.add_argument(
+        "--engine", choices=("auto", "reference", "compiled", "backtrader"), help="default: as configured"
+    )
 
 
 def _common(parser: Any) -> None:

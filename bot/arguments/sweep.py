@@ -28,5 +28,7 @@ def add(commands: Any) -> None:
     where = sweep.add_mutually_exclusive_group()
     where.add_argument("--workers", type=whole, metavar="N", help="processes here; default: one for each core")
     where.add_argument("--cluster", metavar="ADDRESS", help="run on the Dask scheduler at this address")
-    sweep.add_argument("--engine", choices=("reference", "backtrader"), help="default: as configured")
+    sweep.add_argument(
+        "--engine", choices=("auto", "reference", "compiled", "backtrader"), help="default: as configured"
+    )
     sweep.add_argument("--out", type=Path, help="directory for the results; default: runs/sweep-<id>")

@@ -29,7 +29,7 @@ from bot.core.accrual import INTEREST_DENOMINATOR
 from bot.core.margin import Interest
 from bot.core.units import INT64_MAX
 from bot.errors import StrategyError, UnsupportedError
-from bot.run import fastest
+from bot.run import engine_for
 from bot.session import Strategy
 from strategies.view import Target, View, Wake
 from tests.parity.histories import random_plan, squeezed_plan
@@ -128,11 +128,13 @@ def test_prices_beyond_64_bits_are_refused() -> None:
 
 def test_auto_takes_machine_code_where_it_pays_and_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of(holds)
-    assert fastest([plan]) == "reference"  # too short
+    assert engine_for([plan], "auto", 1) == ("reference", "")  # too short
     monkeypatch.setattr("bot.run.LEAST_COMPILED_EVENTS", 1)
-    assert fastest([plan]) == "compiled"
-    assert fastest([plan, plan_of(draws)]) == "reference"
-    assert fastest([replace(plan, settings=replace(plan.settings, observe=True))]) == "reference"
+    assert engine_for([plan], "auto", 1) == ("compiled", "")
+    engine, why = engine_for([plan, plan_of(draws)], "auto", 2)
+    assert engine == "reference" and f"{Path(__file__).name}:" in why
+    seen = replace(plan, settings=replace(plan.settings, observe=True))
+    assert engine_for([seen], "auto", 1) == ("reference", "")
 
 
 # Equal beyond the random histories -------------------------------------------------------------------------------

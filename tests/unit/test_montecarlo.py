@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,14 @@ def test_liquidations_are_counted() -> None:
     chosen = experiment_of(run, path, "financed", 2, 1, ("market",))
     (row,) = run_in(world_of(chosen, run, 0), chosen, run, 0).rows
     assert row.liquidations > 0 and row.margin_calls > 0 and row.profit_sat < 0 < row.drawdown_sat
+
+
+def test_the_engine_changes_no_row_of_a_world() -> None:
+    path = ROOT / "examples/financed.yaml"
+    run = load_run(path, "reference")
+    chosen = experiment_of(run, path, "financed", 2, 1, ("market", "difficulty"))
+    world = world_of(chosen, run, 1)
+    assert run_in(world, chosen, run, 1) == run_in(world, chosen, replace(run, engine="compiled"), 1)
 
 
 def test_a_price_that_the_contract_does_not_believe_is_refused(config: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backtests import reference
 from backtests.attribution import attribute
 from backtests.metrics import MAX_SAMPLES, max_drawdown, measure, sample
-from backtests.sweep.measures import Row, _fall, _Marks, _samples, brief_of, measured
+from backtests.sweep.measures import Row, _fall, _Marks, _measured, _samples, measured
 from bot.core.events import Fill, Notice
 from tests.parity.histories import random_plan, squeezed_plan
 
@@ -37,14 +37,14 @@ def agree(row: Row, plan: object) -> None:
 def test_a_row_is_what_a_backtest_measures(seed: int, kind: str, use: str) -> None:
     plan = random_plan(seed, kind, use, debug=False)
     bare = replace(plan, settings=replace(plan.settings, keep_moves=False, observe=False))
-    agree(measured(brief_of(reference.run(bare)), plan.settings.start_ns, 0, 1), plan)
+    agree(measured(reference.run(bare), plan.settings.start_ns, 0, 1), plan)
 
 
 def test_liquidations_are_seen() -> None:
     rows = []
     for seed in range(8):
         plan = squeezed_plan(seed)
-        rows.append(measured(brief_of(reference.run(plan)), plan.settings.start_ns, seed, 0))
+        rows.append(measured(reference.run(plan), plan.settings.start_ns, seed, 0))
         agree(rows[-1], plan)
     assert any(row.liquidated for row in rows)
 
@@ -69,5 +69,5 @@ def test_collateral_that_was_sold_ends_a_trade(mark_first: bool) -> None:
     times, lots = (np.array(column) for column in zip(*positions, strict=True))
     sold = [Notice(16, "a", "collateral", "5 lots of collateral were sold")]
     brief = _Marks("a", 100, fills, sold, times, lots, np.full(5, 100))
-    assert measured(brief, 10, 0, 1).trades == 2
-    assert measured(replace(brief, notices=[]), 10, 0, 1).trades == 1, "without the notice nobody looks at marks"
+    assert _measured(brief, 10, 0, 1).trades == 2
+    assert _measured(replace(brief, notices=[]), 10, 0, 1).trades == 1, "without the notice nobody looks at marks"

@@ -33,7 +33,7 @@ from bot.cli import main
 from bot.core.units import NS_PER_DAY
 from bot.errors import StrategyError
 from bot.run import load_run
-from bot.walk_forward import Task, best_of, score_of
+from bot.walk_forward import best_of, score_of
 from strategies.view import Target, View, Wake
 
 ROOT = Path(__file__).parents[2]
@@ -154,8 +154,8 @@ MARGINS = (0.0, 0.05, 0.2)
 
 
 def rows_of(plan: Plan, window: Window) -> list[Scored]:
-    tasks = [Task(window, Trial(number, 0, ()), {"margin": margin}) for number, margin in enumerate(MARGINS)]
-    return [score_of(plan, task, reference.run) for task in tasks]
+    part = between(plan, window.train_ns, window.test_ns)
+    return [score_of(part, reference.run, {"margin": margin}) for margin in MARGINS]
 
 
 @cache
@@ -233,8 +233,11 @@ def test_windows_choices_and_totals_are_told(config: Path, tmp_path: Path, capsy
     arguments = ["walk-forward", str(config), "--train", "14", "--test", "7"]
     assert main([*arguments, "--json", "--workers", "1"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert main([*arguments, "--json", "--workers", "3"]) == 0
-    assert json.loads(capsys.readouterr().out) == document
+    for other in (["--workers", "3"], ["--engine", "compiled", "--workers", "1"]):
+        assert main([*arguments, "--json", *other]) == 0
+        again, told = capsys.readouterr()
+        assert {**json.loads(again), "reproduce": None} == {**document, "reproduce": None}
+        assert f"{'compiled' if '--engine' in other else 'reference'} engine" in told
     assert document["simulated_prices"] is True
     (walked,) = document["strategies"]
     assert walked["name"] == "carry_aware_band" and walked["trials"] == 6 and walked["failed"] == 0
@@ -291,9 +294,6 @@ def test_a_trial_that_fails_is_a_row_that_says_so() -> None:
         raise ZeroDivisionError("nothing to divide by")
 
     broken = replace(plan, strategy=replace(plan.strategy, decide=fail))
-    row = score_of(
-        broken,
-        Task(Window(plan.settings.start_ns, plan.settings.start_ns + DAY, 0), Trial(4, 0, ()), {}),
-        reference.run,
-    )
+    part = between(broken, plan.settings.start_ns, plan.settings.start_ns + DAY)
+    row = score_of(part, reference.run, {})
     assert "nothing to divide by" in row.error
