@@ -22,6 +22,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"history:\n  market: {ROOT}/backtests/history/TH1BTC-2014Q4-quotes.csv\n"
         f"  swap_rates: {ROOT}/backtests/history/TH1BTC-2014Q4-swap-rates.csv\n"
         "run: {end: 2014-09-22T00:00:00Z}\n"
+        "value: {model: trailing}\n"  # by which own_and_lend buys
         "strategies: [{use: hold_short}, {use: own_and_lend}]\n"
     )
     path = place / "runs" / "a.journal"
