@@ -153,10 +153,11 @@ def test_a_tampered_posting_is_found(tmp_path: Path) -> None:
     plan, text = paper_plan(5, "quotes")
     paper_run(tmp_path / "j", plan, text, 5, controls=False)
     run: Any = outcome(tmp_path / "j")
-    posting = run.results[0].postings[10]
-    run.results[0].postings[10] = posting._replace(amount=posting.amount + 1)
+    tampered = list(run.results[0].postings)
+    tampered[10] = tampered[10]._replace(amount=tampered[10].amount + 1)
+    results = [replace(run.results[0], postings=tampered), *run.results[1:]]
     with pytest.raises(ParityError, match=r"postings\[10\].amount"):
-        agree(run)
+        agree(replace(run, results=results))
 
 
 def test_events_out_of_order_are_refused_and_late_quotes_are_not_acted_on(tmp_path: Path) -> None:
