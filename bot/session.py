@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bot.core.contract import Contract
 from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
@@ -23,14 +23,10 @@ from bot.errors import StrategyError, cause
 from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
 from bot.trader import ACTIVE, RiskLimits, Trader
-from strategies.view import NEVER, Target, View, Wake, target_fault
+from strategies.view import AWAKE, SLEEPLESS, Decided, Target, View, target_fault
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
-AWAKE: Final = Target(0)
-"""Stands for an answer that is not known: without a wake, the strategy is asked. Or that of one that is stopped."""
-SLEEPLESS: Final = Wake(inf, -inf, 0)
-"""What a target without a wake comes to."""
 
 
 class World(Protocol):
@@ -78,12 +74,12 @@ class Session:
         "_checked_moves",
         "_floor_ppm",
         "_last",
-        "_last_market_ns",
         "_peak_sat",
         "_sound",
         "asked",
         "exchange",
         "is_asking",
+        "last_market_ns",
         "marks",
         "observations",
         "settings",
@@ -114,7 +110,7 @@ class Session:
         self._floor_ppm = PPM - settings.limits.max_drawdown_ppm
         self._last: Decided | None = None
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
-        self._last_market_ns = 0
+        self.last_market_ns = 0  # time of the last quote or closed bar
         self._checked_moves = 0
         self.asked, self.is_asking = 0, False  # how often the strategy was asked; a watchdog looks at both
         if settings.debug:
@@ -138,17 +134,17 @@ class Session:
 
     def on_quote(self, quote: Quote) -> None:
         """Take in a quote; orders placed before it are matched."""
-        if quote.time_ns - self._last_market_ns > self.settings.limits.stale_after_ns:
+        if quote.time_ns - self.last_market_ns > self.settings.limits.stale_after_ns:
             self._tell_gap(quote.time_ns)
         self.exchange.on_quote(quote)
-        self._last_market_ns = quote.time_ns
+        self.last_market_ns = quote.time_ns
         self.view.see_quote(quote.bid_sat, quote.bid_size_lots, quote.ask_sat, quote.ask_size_lots)
         if self.settings.debug:
             self.check(marked=True)
 
     def on_bar_open(self, bar: Bar) -> None:
         """Take in a bar's open; market orders placed before it are matched."""
-        if bar.time_ns - self._last_market_ns > self.settings.limits.stale_after_ns:
+        if bar.time_ns - self.last_market_ns > self.settings.limits.stale_after_ns:
             self._tell_gap(bar.time_ns)
         self.exchange.on_bar_open(bar)
         if self.settings.debug:
@@ -157,21 +153,16 @@ class Session:
     def on_bar_close(self, bar: Bar) -> None:
         """Take in a closed bar; resting limit orders are matched."""
         self.exchange.on_bar_close(bar)
-        self._last_market_ns = bar.close_ns
+        self.last_market_ns = bar.close_ns
         self.view.see_bar(bar.volume_lots)
         if self.settings.debug:
             self.check(marked=True)
 
     def _tell_gap(self, time_ns: int) -> None:
-        if self._last_market_ns:
-            gap_s = (time_ns - self._last_market_ns) // NS_PER_S  # rounded down
+        if self.last_market_ns:
+            gap_s = (time_ns - self.last_market_ns) // NS_PER_S  # rounded down
             self.exchange.reach(time_ns, 0)
             self.state.notify(self.user, "gap", f"no market data for {gap_s} s; nothing was filled meanwhile")
-
-    @property
-    def last_market_ns(self) -> int:
-        """Time of the last quote or closed bar; 0 before the first."""
-        return self._last_market_ns
 
     @property
     def peak_sat(self) -> int:
@@ -246,7 +237,7 @@ class Session:
         stop_ns = self.exchange.next_due_ns()
         if any(account.offered):
             stop_ns = min(world.rate_ns, stop_ns)
-        stale_ns, before_ns = self.settings.limits.stale_after_ns, self._last_market_ns
+        stale_ns, before_ns = self.settings.limits.stale_after_ns, self.last_market_ns
         worth = standing(state, account)
         peak_sat, floor_sat, observes = self._peak_sat, self._floor_sat(), self.settings.observe
         target = self._sleeping_target() or AWAKE
@@ -312,7 +303,7 @@ class Session:
         state = self.state
         state.event += events
         state.mark_sat = mark_sat
-        self._last_market_ns = self.view.time_ns = time_ns
+        self.last_market_ns = self.view.time_ns = time_ns
         if state.time_ns <= time_ns:  # a block may have come since
             state.time_ns, state.rank = time_ns, RANK_DATA
 
@@ -361,8 +352,7 @@ class Session:
             low_sat, high_sat = sat_from_float_half_even(low), sat_from_float_half_even(high)
         except (Exception, SystemExit, GeneratorExit) as error:
             raise StrategyError(f"{self._at()}: its band: {cause(error)}") from error
-        fair = sat_from_float_half_even(view.fair_value_sat)
-        self.observations.append((view.time_ns, fair, low_sat, high_sat))
+        self.observations.append((view.time_ns, sat_from_float_half_even(view.fair_value_sat), low_sat, high_sat))
 
     # Debug mode ---------------------------------------------------------------------------------------------
 
@@ -405,21 +395,6 @@ class Session:
         state = self.state
         self.exchange.reach(end_ns, RANK_OPEN)
         self.exchange.settle()
-        worth = standing(state, self._account)
-        equity = worth.equity_sat(state.mark_sat, state.time_ns)
-        self.marks.append(Mark(state.time_ns, state.mark_sat, worth.lots, equity))
+        worth, now = standing(state, self._account), state.time_ns
+        self.marks.append(Mark(now, state.mark_sat, worth.lots, worth.equity_sat(state.mark_sat, now)))
         self.check(at_end=True)
-
-
-class Decided(NamedTuple):
-    """A past decision and the situation it was made in."""
-
-    target: Target
-    situation: tuple[object, ...]
-
-    def is_asleep(self, view: View, situation: tuple[object, ...]) -> bool:
-        """Whether nothing has happened that the target's wake names."""
-        wake = self.target.wake
-        if wake is None or situation != self.situation or (wake.at_ns != NEVER and view.time_ns >= wake.at_ns):
-            return False
-        return wake.low_edge <= view.edge <= wake.high_edge

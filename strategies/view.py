@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
+from math import inf
 from typing import Final, NamedTuple
 
 from bot.core.contract import Contract
@@ -246,3 +247,23 @@ class View:
         if self.equity_sat <= 0 or mark == 0:
             return 0
         return int(fraction * self.equity_sat * self.contract.lots_per_contract / mark)
+
+
+AWAKE: Final = Target(0)
+"""Stands for an answer that is not known: without a wake, the strategy is asked. Or that of one that is stopped."""
+SLEEPLESS: Final = Wake(inf, -inf, 0)
+"""What a target without a wake comes to."""
+
+
+class Decided(NamedTuple):
+    """A past decision and the situation it was made in."""
+
+    target: Target
+    situation: tuple[object, ...]
+
+    def is_asleep(self, view: View, situation: tuple[object, ...]) -> bool:
+        """Whether nothing has happened that the target's wake names."""
+        wake = self.target.wake
+        if wake is None or situation != self.situation or (wake.at_ns != NEVER and view.time_ns >= wake.at_ns):
+            return False
+        return wake.low_edge <= view.edge <= wake.high_edge

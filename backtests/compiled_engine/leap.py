@@ -17,8 +17,8 @@ from bot.core.settlement import post_block
 from bot.core.state import Offer
 from bot.core.units import NS_PER_DAY, NS_PER_S, PPM
 from bot.model.fair_value import FairValue
-from bot.session import AWAKE, SLEEPLESS, Decided, Session, SessionSettings, Strategy
-from strategies.view import NEVER, Target, Wake
+from bot.session import Session, SessionSettings, Strategy
+from strategies.view import AWAKE, NEVER, SLEEPLESS, Decided, Target, Wake
 
 
 class LateValue:
@@ -173,7 +173,7 @@ class LeapingSession(Session):
             stop=prepared.count,
             stop_ns=stop_ns,
             stale_after_ns=limits.stale_after_ns,
-            before_ns=self._last_market_ns,
+            before_ns=self.last_market_ns,
             blocks_seen=feed.blocks,
             rates_seen=feed.rates,
             peak_sat=self._peak_sat,
