@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import time
@@ -22,11 +21,15 @@ class WallClock:
 
     async def sleep_ns(self, duration_ns: int) -> None:
         """Return once `duration_ns` have passed."""
+        import asyncio  # a backtest need not wait for it
+
         await asyncio.sleep(duration_ns / NS_PER_S)
 
 
 def record(options: Namespace) -> Outcome:
     """Record what a configuration's live sources deliver until stopped, or for a time."""
+    import asyncio
+
     from bot.chain.network import NETWORKS
     from bot.config import load_settings
     from bot.errors import ConfigError, Problem
@@ -63,6 +66,7 @@ def record(options: Namespace) -> Outcome:
 
 async def _record(feed: Any, recorder: Any, seconds: int | None) -> None:
     """Record until SIGINT, SIGTERM, the contract's end or `seconds`; what came is durable."""
+    import asyncio
     import contextlib
     import signal
 
