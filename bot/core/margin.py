@@ -100,6 +100,10 @@ class Standing:
         """Sum up anew what has changed since it was last done; mostly that is the dividend index alone."""
         count, _, loan_changes = self.key
         ledger = state.ledger
+        if count == ledger.count and loan_changes == state.loan_changes:
+            self.earn(state.index)
+            self.key = (count, state.index, loan_changes)
+            return
         if count != ledger.count:
             account.refresh(ledger)
             self.all_sat = account.cached_sat
