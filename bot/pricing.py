@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
-from bot.chain.chain import Chain
+from bot.chain.chain import Chain, utc
 from bot.chain.chain import load as load_chain
 from bot.contract_file import load_contract
 from bot.core.contract import FPPS, PRO_RATA, Contract
@@ -295,11 +295,6 @@ def _fees(contract: Contract, fair: FairValue) -> tuple[Input, ...]:
         return (Input("transaction fees", "left out", "none are known at the moment"),)
     value = f"{fair.expected_fees_sat / SAT_PER_BTC:.4f} BTC a block"
     return (Input("transaction fees", value, "AR(1) of the days known, mean over the term; see docs/fair-value.md"),)
-
-
-def utc(time_ns: int) -> str:
-    """Return a time to the second (floor), UTC."""
-    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment_ns(option: str, text: str) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import exp, log1p
 from typing import Any, Final
 
+from bot.chain.chain import utc
 from bot.core.units import NS_PER_S, SAT_PER_BTC
 from bot.drawing import ACCENT, INK, SECOND, THIRD, Band, Line, Panel, svg
 from bot.model.carry import continuous_per_day
 from bot.model.deterministic import growth_per_retarget, value_c3
-from bot.pricing import MONTH_DAYS, TRADE_AT, Valuation, utc
+from bot.pricing import MONTH_DAYS, TRADE_AT, Valuation
 
 _SLICES: Final = 40
 

@@ -61,9 +61,9 @@ class Chain:
         Raises ChainError when the range is reversed or reaches beyond [from_ns, to_ns).
         """
         if not self.from_ns - 1 <= start_ns <= end_ns < self.to_ns:
-            what = f"blocks are wanted from {_utc(start_ns)} to {_utc(end_ns)}, known from {_utc(self.from_ns)}"
+            what = f"blocks are wanted from {utc(start_ns)} to {utc(end_ns)}, known from {utc(self.from_ns)}"
             remedy = "choose dates inside that range, or import headers that cover yours: fairhash chain import"
-            raise ondisk.refuse("chain", f"{what} until before {_utc(self.to_ns)}", remedy)
+            raise ondisk.refuse("chain", f"{what} until before {utc(self.to_ns)}", remedy)
         first = bisect_right(self.blocks, start_ns, key=_time_ns)
         return self.blocks[first : bisect_right(self.blocks, end_ns, lo=first, key=_time_ns)]
 
@@ -79,7 +79,7 @@ class Chain:
         """Raise ChainError unless every block in (start_ns, end_ns] carries its fees, which some payouts need."""
         for block in self.blocks_between(start_ns, end_ns):
             if not self.fees_from_ns <= block.header_time_s * NS_PER_S < self.fees_to_ns:
-                own, first, end = map(_utc, (block.header_time_s * NS_PER_S, self.fees_from_ns, self.fees_to_ns))
+                own, first, end = map(utc, (block.header_time_s * NS_PER_S, self.fees_from_ns, self.fees_to_ns))
                 what = f"fees of block {block.height} of {own} are unknown; known are those from {first} until {end}"
                 remedy = "choose dates inside that range, a payout without fees, or import daily fees"
                 raise ondisk.refuse("chain", what, remedy)
@@ -89,8 +89,8 @@ def _time_ns(block: Block) -> int:
     return block.time_ns
 
 
-def _utc(time_ns: int) -> str:
-    """Return a time for a message, to the second (floor)."""
+def utc(time_ns: int) -> str:
+    """Return a time in nanoseconds as ISO 8601 in UTC, to the second, rounded down."""
     return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

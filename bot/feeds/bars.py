@@ -13,7 +13,7 @@ class BarBuilder:
     def __init__(self, interval_ns: int, begin_ns: int) -> None:
         """Begin with the first whole window at or after `begin_ns`: one that was not seen from its start is no bar."""
         self._interval_ns = interval_ns
-        self._closed_ns = -(-begin_ns // interval_ns) * interval_ns
+        self._closed_ns = -(-begin_ns // interval_ns) * interval_ns  # rounded up
         self._bar: Bar | None = None
 
     @property

@@ -174,7 +174,7 @@ def key_of(venue: str, command: Command) -> str | None:
     """Return what makes a command one of its kind: an order's user, cid and UTC day; nothing else has such a key."""
     if isinstance(command, PlaceOrder):
         user = command.user if command.user.isascii() else ascii(command.user)
-        return f"{venue}/{user}/{command.cid}/{command.time_ns // NS_PER_DAY}"
+        return f"{venue}/{user}/{command.cid}/{command.time_ns // NS_PER_DAY}"  # rounded down
     return None
 
 

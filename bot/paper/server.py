@@ -189,7 +189,7 @@ class Server:
     # One commit for all that waits --------------------------------------------------------------------------
 
     def _now_ms(self) -> int:
-        return self._market.now_ns() // NS_PER_MS
+        return self._market.now_ns() // NS_PER_MS  # rounded down
 
     async def _done(self, job: Job) -> Any:
         """Return what a job answers once it is durable. Jobs that come in one round of the loop share a commit."""

@@ -38,11 +38,11 @@ class Tape:
         """Take in a quote or a closed bar; anything else is no price."""
         if isinstance(event, Quote):
             self.quote, self.bar = event, None
-            price = (event.bid_sat + event.ask_sat) // 2
+            price = (event.bid_sat + event.ask_sat) // 2  # rounded down
             self._add(Candle(event.time_ns // MINUTE_NS * MINUTE_NS, price, price, price, price, 0))
         elif isinstance(event, Bar):
             self.quote, self.bar = None, event
-            start = event.time_ns // MINUTE_NS * MINUTE_NS
+            start = event.time_ns // MINUTE_NS * MINUTE_NS  # rounded down
             self._add(Candle(start, event.open_sat, event.close_sat, event.high_sat, event.low_sat, event.volume_lots))
 
     def _add(self, candle: Candle) -> None:
@@ -59,7 +59,7 @@ class Tape:
         group: list[Candle] = []
         slot = -1
         for row in rows:
-            at = row.time_ns // step_ns * step_ns
+            at = row.time_ns // step_ns * step_ns  # rounded down
             if group and at != slot:
                 made.append(joined(group if not newest_first else group[::-1], slot))
                 group = []

@@ -38,7 +38,7 @@ def health(snapshots: Sequence[Snapshot], now_ns: int, limits: Limits, fault: st
         ("block", "last_block_ns", limits.block_ns),
     ):
         age = age_ns(snapshots, now_ns, of)
-        ages[f"{name}_age_s"] = None if age is None else age // NS_PER_S
+        ages[f"{name}_age_s"] = None if age is None else age // NS_PER_S  # rounded down
         if running and age is None:
             problems.append(f"no {name} yet")
         elif running and age is not None and age > limit_ns:

@@ -100,9 +100,9 @@ def funding_information(call: Call, symbol: str) -> Row:
     for mine in ("borrower", "lender"):
         found = [n for n in state.loans.values() if n.asset == asset and getattr(n, mine) == call.user]
         total = sum(loan.amount for loan in found) or 1
-        mean_rate = rate(sum(loan.amount * loan.rate_ppb_day for loan in found) // total)
+        mean_rate = rate(sum(loan.amount * loan.rate_ppb_day for loan in found) // total)  # rounded down
         left_s = sum(loan.amount * max(loan.end_ns - state.time_ns, 0) for loan in found) // total // 10**9
-        sums[mine] = (mean_rate, left_s // S_PER_DAY)
+        sums[mine] = (mean_rate, left_s // S_PER_DAY)  # rounded down
     taken, given = sums["borrower"], sums["lender"]
     return ["sym", symbol, [taken[0], given[0], taken[1], given[1]]]
 

@@ -77,7 +77,7 @@ def replace(call: Call) -> Row:
     body, state = call.body, call.state
     old = _mine(call, whole(body.get("id"), "id", 1, MAX_ID))
     new = _replacement(call, old, body)
-    known = state.by_cid.get((call.user, new.cid, new.time_ns // NS_PER_DAY))
+    known = state.by_cid.get((call.user, new.cid, new.time_ns // NS_PER_DAY))  # rounded down
     if known is not None:  # it was replaced, and the answer got lost; or the cid names something else
         return _told(call, "ou-req", _row(call, _ordered(call, call.submit(new))), "Submitting update.")
     with _set_aside(call, old):

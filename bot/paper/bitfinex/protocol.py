@@ -123,7 +123,7 @@ class Call:
     @property
     def time_ms(self) -> int:
         """The time of the call in milliseconds."""
-        return self.time_ns // NS_PER_MS
+        return self.time_ns // NS_PER_MS  # rounded down
 
     def submit(self, command: Command) -> int:
         """Carry out a command and return its id; raises RefusedError with the exchange's reason."""

@@ -137,7 +137,7 @@ def position_row(terms: Terms, state: State, account: Account) -> Row | None:
     row[0] = terms.symbol
     row[1] = "ACTIVE"
     row[2] = terms.size(lots)
-    row[3] = btc(paid * per // abs(lots))
+    row[3] = btc(paid * per // abs(lots))  # rounded down
     row[4] = terms.held(-state.balance(borrowed), BTC if lots > 0 else CONTRACT)
     row[5] = 0
     row[6] = btc(profit)
@@ -166,12 +166,12 @@ def liquidation_price(state: State, account: Account) -> Decimal | None:
         required = requirement_sat(lots, price, per, maintenance)
         return worth.margin_equity_sat(state, price, state.time_ns) >= required
 
-    mark = state.mark_sat // tick
+    mark = state.mark_sat // tick  # rounded down
     good, lost = mark, 8 * mark if lots < 0 else 0
     if not safe(good) or safe(lost):
         return None
     while abs(lost - good) > 1:
-        middle = (good + lost) // 2
+        middle = (good + lost) // 2  # rounded down
         good, lost = (middle, lost) if safe(middle) else (good, middle)
     return btc(good * tick)
 

@@ -114,7 +114,7 @@ def rate(rate_ppb_day: int) -> Decimal:
 
 def ms(time_ns: int) -> int:
     """Return a time in milliseconds, rounded down, as the protocol has it."""
-    return time_ns // NS_PER_MS
+    return time_ns // NS_PER_MS  # rounded down
 
 
 def whole(value: Any, name: str, least: int, most: int) -> int:
