@@ -76,6 +76,8 @@ def decide(view: View, params: Params) -> Target:
     tomorrow_ns = view.contract.end_ns - (days_left - 1) * NS_PER_DAY
     if position < 0 and premium >= leave_below:
         return Target(position, wake=Wake(leave_below, open_above, tomorrow_ns))
+    if position < 0:
+        return Target(0)  # awake until it is closed: the premium may come back first
     return Target(0, wake=Wake(-inf, open_above, tomorrow_ns))
 
 
