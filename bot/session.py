@@ -100,7 +100,7 @@ class Session:
         self.exchange.submit(Deposit(settings.start_ns, self.user, BTC, settings.deposit_sat))
         self.state.rank = RANK_TERMS  # the money is there before all else that happens at the start
         self._account = self.state.accounts[self.user]
-        self.view = View(self.exchange, self.user, value)
+        self.view = View(self.exchange, self.user, value, settings.limits.max_position_lots)
         self.trader = Trader(self.state, self._account, self.exchange.submit, settings.limits)
         self.marks: list[Mark] = []
         self.observations: list[tuple[int, int, int, int]] = []
@@ -207,6 +207,7 @@ class Session:
         self.strategy = replace(self.strategy, params=params)
         self.settings = replace(self.settings, limits=limits)
         self.trader.limits = limits
+        self.view.most_lots = limits.max_position_lots
         self._floor_ppm = PPM - limits.max_drawdown_ppm
         self._last = None
 
@@ -240,23 +241,31 @@ class Session:
         target = self._sleeping_target() or AWAKE
         low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
-        value_sat, mark_sat, untold = self.value.value_sat, state.mark_sat, 0
+        mark_sat, untold, line_sat, slope = state.mark_sat, 0, 0.0, 0.0
+        safe_sat = safe_ns = line_ns = 0  # up to where what is safe, and what a contract is worth, is known
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
                 break
             owes = worth.owed is not None
-            if owes and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
-                break  # the open may call or liquidate; across a pause, what was earned in it must be counted first
+            if owes and time_ns > before_ns:
+                break  # across a pause, what was earned in it must be counted before the open
+            if owes and (open_sat > safe_sat or time_ns > safe_ns) and not worth.is_safe(state, open_sat, time_ns):
+                break  # the open may call or liquidate
             if close_ns >= world.next_ns:
                 rate_ns, growth = world.rate_ns, self.value.growth_per_retarget
                 world.up_to(close_ns)
                 worth = standing(state, account)
+                safe_sat = safe_ns = line_ns = 0
                 if world.rate_ns != rate_ns or self.value.growth_per_retarget != growth:
                     asleep_until_ns = 0  # a new swap rate and another growth always wake
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
-            if equity_sat < floor_sat or (worth.owed is not None and not worth.is_safe(state, price_sat, close_ns)):
+            matters = equity_sat < floor_sat
+            if owes and (price_sat > safe_sat or close_ns > safe_ns):
+                matters = matters or not worth.is_safe(state, price_sat, close_ns)
+                safe_sat, safe_ns = worth.known_safe(state)
+            if matters:
                 self._tell(before_ns, mark_sat, untold + 1)  # and the open, which no order waited for
                 untold = 0
                 self.on_bar_close(bars[index])
@@ -269,7 +278,9 @@ class Session:
                 floor_sat = self._floor_sat()
             asleep = False
             if close_ns < asleep_until_ns:
-                fair = value_sat(close_ns)
+                if close_ns >= line_ns:
+                    line_ns, line_sat, slope = self.value.line(close_ns)
+                fair = line_sat + slope * (line_ns - close_ns)  # FairValue.value_sat, inlined
                 asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
             if asleep and not observes:
                 continue

@@ -6,9 +6,10 @@ Blind to carry on purpose: it is the trade of the 2014 article, and the yardstic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from bot.fields import Flag, Fraction, setting
-from strategies.sizing import grown
+from strategies.sizing import grown, is_full
 from strategies.view import Target, View, Wake
 
 
@@ -37,9 +38,14 @@ def decide(view: View, params: Params) -> Target:
     edge = view.edge
     position = view.position_lots
     entry = params.entry_band
+    full = is_full(position, view.most_lots, params.tolerance)
     if edge < -entry and params.go_long:
+        if full and position > 0:
+            return Target(position, wake=Wake(-inf, -params.exit_band))
         return Target(grown(position, view.lots_for(params.size), params.tolerance))
     if edge > entry and params.go_short:
+        if full and position < 0:
+            return Target(position, wake=Wake(params.exit_band, inf))
         return Target(grown(position, -view.lots_for(params.size), params.tolerance))
     if (position > 0 and edge > -params.exit_band) or (position < 0 and edge < params.exit_band):
         return Target(0)
@@ -54,8 +60,8 @@ def band(view: View, params: Params) -> tuple[float, float]:
 
 def _sleep(position_lots: int, params: Params) -> Wake:
     """Nothing changes until the edge leaves the band that the present position waits in."""
-    low = -params.entry_band if params.go_long else -float("inf")
-    high = params.entry_band if params.go_short else float("inf")
+    low = -params.entry_band if params.go_long else -inf
+    high = params.entry_band if params.go_short else inf
     if position_lots > 0:
         high = min(high, -params.exit_band)
     elif position_lots < 0:

@@ -16,3 +16,14 @@ def grown(position_lots: int, wanted_lots: int, tolerance: float) -> int:
     if same_side and abs(position_lots) >= (1.0 - tolerance) * abs(wanted_lots):
         return position_lots
     return wanted_lots
+
+
+def is_full(position_lots: int, most_lots: int, tolerance: float) -> bool:
+    """Return whether a position is at least (1 - tolerance) of the largest that the limits allow, on either side.
+
+    `grown` would leave it alone whatever is wanted on its side, so that a strategy which asks for this first may sleep.
+
+    >>> is_full(79, 100, 0.2), is_full(80, 100, 0.2), is_full(-100, 100, 0.2), is_full(0, 100, 1.0)
+    (False, True, True, False)
+    """
+    return position_lots != 0 and abs(position_lots) >= (1.0 - tolerance) * most_lots

@@ -94,12 +94,13 @@ class View:
         "_value",
         "contract",
         "equity_sat",
+        "most_lots",
         "start_ns",
         "time_ns",
         "user",
     )
 
-    def __init__(self, exchange: Exchange, user: str, value: FairValue) -> None:
+    def __init__(self, exchange: Exchange, user: str, value: FairValue, most_lots: int) -> None:
         self._exchange = exchange
         self._state = exchange.state
         self._value = value
@@ -107,6 +108,7 @@ class View:
         self.contract: Contract = exchange.state.contract
         self.start_ns = self.time_ns = exchange.state.time_ns
         self.equity_sat = 0
+        self.most_lots = most_lots  # the largest position, on either side, that the risk limits allow
         self._blocks: deque[Block] = deque(maxlen=144)
         self._blocks_seen: tuple[Block, ...] | None = None
         self._bid_sat = self._ask_sat = self._bid_size_lots = self._ask_size_lots = 0

@@ -160,6 +160,7 @@ def scan(columns_at: int, terms: Terms, start: Departure, whole: Any, real: Any)
     set_worth(worth, market.contract, new(INTEREST), new(INTEREST), start)
     set_params(params, whole, real)
     view.contract, view._state, view._value, view.position_lots = market.contract, market, new(VALUE), worth.lots
+    view.most_lots = start.most_lots
     before_ns, blocks, rates = start.before_ns, start.blocks_seen, start.rates_seen
     worth.earn(columns.index[blocks])
     owes = start.has_owed

@@ -106,7 +106,7 @@ VIEW = shape(
     View,
     {
         **_numbers("time_ns", "equity_sat", "position_lots", "_bid_sat", "_bid_size_lots", "_ask_sat"),
-        **_numbers("_ask_size_lots"),
+        **_numbers("_ask_size_lots", "most_lots"),
         "contract": CONTRACT_SHAPE,
         "_state": STATE,
         "_value": VALUE,

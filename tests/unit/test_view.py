@@ -45,7 +45,7 @@ class Sheet:
 
 
 def view_of(scene: Scene, value: float = 100_000.0) -> View:
-    return View(scene.exchange, "ann", cast(FairValue, Sheet(value)))
+    return View(scene.exchange, "ann", cast(FairValue, Sheet(value)), 5_000)
 
 
 def traded(participation_ppm: int = 100_000) -> Scene:
