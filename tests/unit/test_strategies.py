@@ -32,6 +32,7 @@ class Sheet:
     fair_lender_sat: float = 1_000.0
     position_lots: int = 0
     equity_sat: int = 100_000
+    most_lots: int = 100_000
     pool_lots: int = 10_000
     btc_ppb_day: int = 0
     contract_ppb_day: int = 0
@@ -107,6 +108,21 @@ def test_the_fair_value_band_sleeps_until_the_edge_leaves_its_band(held: int, wa
     price = 1_000 if held == 0 else 900 if held > 0 else 1_100
     assert band_target(price, held) == Target(held, wake=wake)
     assert wake.at_ns == NEVER
+
+
+@pytest.mark.parametrize(
+    ("price_sat", "held", "wanted"),
+    [
+        (740, 4_000, Target(4_000, wake=Wake(-inf, -0.05))),  # 80 % of the 5,000 that the limits allow
+        (740, 3_999, Target(6_756)),  # less is topped up, as far as they allow
+        (1_400, -4_000, Target(-4_000, wake=Wake(0.05, inf))),
+        (740, -4_000, Target(6_756)),
+        (960, 4_000, Target(0)),
+    ],
+)
+def test_a_position_that_is_full_is_left_alone_and_sleeps(price_sat: int, held: int, wanted: Target) -> None:
+    sheet = Sheet(price_sat=price_sat, position_lots=held, most_lots=5_000)
+    assert fair_value_band.decide(seen(sheet), BAND) == wanted
 
 
 def test_a_side_that_is_off_is_never_entered_and_never_woken_for() -> None:
