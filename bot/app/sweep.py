@@ -30,9 +30,9 @@ def sweep(options: Namespace) -> Outcome:
     from backtests.sweep.run import Sweep
     from backtests.sweep.space import spaces_of
     from bot.config_settings import REFERENCE
-    from bot.many_runs import with_engine
     from bot.run import load_run
-    from bot.sweeping import inputs_of, write_sweep
+    from bot.studies.many_runs import with_engine
+    from bot.studies.sweep import inputs_of, write_sweep
 
     _check(options)
     run = load_run(options.config, REFERENCE)  # until it is known how many runs there are
@@ -57,7 +57,7 @@ def _run(made: Sweep, run: Run, spaces: tuple[Space, ...], directory: Path, opti
     """Run what is missing, telling how far it is; on an interrupt say how to go on."""
     from backtests.output import btc_text
     from bot.app.progress import Progress
-    from bot.sweeping import job_of, kept_markets
+    from bot.studies.sweep import job_of, kept_markets
 
     before = set(made.rows.found)
     shown = Progress(made.search.total * len(made.markets), "runs")
@@ -147,7 +147,7 @@ def _text(found: Findings, run: Run, directory: Path) -> str:
     """Return the best trials as aligned text, how much of the first is luck, what failed, and where the report is."""
     from backtests.output import btc_text
     from backtests.sweep.findings import luck_words
-    from bot.sweeping import SHOWN
+    from bot.studies.sweep import SHOWN
 
     heads = ["strategy", "net", "return", "Sharpe", "max drawdown", "trades", "liquidated", "parameters"]
     drawn_heads = [f"mean of {found.seeds} markets", "std error", "lost on"] if found.seeds else []

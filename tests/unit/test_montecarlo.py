@@ -15,8 +15,8 @@ from pyarrow import parquet
 from backtests.montecarlo.risk import risk_of, share_of
 from bot.cli import main
 from bot.errors import HistoryError
-from bot.montecarlo import VARIED, Experiment, experiment_of, run_in, world_of
 from bot.run import Run, load_run
+from bot.studies.montecarlo import VARIED, Experiment, experiment_of, run_in, world_of
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "contracts/TH1BTC-2014Q4.yaml"

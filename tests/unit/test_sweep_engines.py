@@ -15,9 +15,9 @@ from backtests.sweep.measures import Row, measured
 from backtests.sweep.space import Trial
 from bot.cli import main
 from bot.core.units import INT64_MAX
-from bot.many_runs import runner
 from bot.run import engine_for, load_run, run_plan
-from bot.sweeping import job_of
+from bot.studies.many_runs import runner
+from bot.studies.sweep import job_of
 from tests import sweeps
 from tests.parity.histories import random_plan, squeezed_plan
 from tests.sweeps import ROOT

@@ -26,11 +26,11 @@ from bot.errors import ConfigError, HistoryError, Problem, StrategyError
 from bot.history.chain_path import simulate_chain
 from bot.history.series import BARS, History
 from bot.history.simulate import RATES_NS, STEP_NS, simulate
-from bot.many_runs import bounded, chosen, in_processes
 from bot.model.growth import growth_model
 from bot.model.knowledge import path_model
 from bot.model.path_growth import PathGrowth
 from bot.run import Run, load_run, run_plan
+from bot.studies.many_runs import bounded, chosen, in_processes
 
 MARKET: Final = "market"
 DIFFICULTY: Final = "difficulty"
