@@ -19,7 +19,7 @@ from backtests.sweep.local import Local
 from backtests.sweep.space import Trial
 from benchmarks.series import HOUR_NS, HOURLY_BARS, MINUTE_BARS, MINUTE_NS, plan
 from bot.chain.chain import load
-from bot.many_runs import runner
+from bot.studies.many_runs import runner
 
 MIB = 1024 * 1024
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")

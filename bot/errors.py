@@ -69,6 +69,15 @@ class UnsupportedError(FairhashError):
 
     exit_code = 5
 
+    def __init__(self, what: str, remedy: str = "") -> None:
+        """Say `what` is lacking, and the `remedy`, which whoever takes another way in its stead leaves out."""
+        self.what, self.remedy = what, remedy
+        super().__init__(f"{what}: {remedy}" if remedy else what)
+
+    def __reduce__(self) -> tuple[type[UnsupportedError], tuple[str, str]]:
+        """Make it again from its parts, as it must be to come out of another process."""
+        return type(self), (self.what, self.remedy)
+
 
 class ParityError(FairhashError):
     """Two engines disagree; the text names the first difference."""

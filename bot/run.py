@@ -178,8 +178,12 @@ def engine_for(plans: Sequence[Plan], asked: str, runs: int) -> tuple[str, str]:
     events = (len(history.bars) + len(history.quotes)) * runs
     if asked == AUTO and (events < LEAST_COMPILED_EVENTS or session.observe or session.debug):
         return REFERENCE, ""  # the last two look at every event
-    able = [able_engine(plan, COMPILED if asked == AUTO else asked) for plan in plans]
-    return next((found for found in able if found[1]), able[0])
+    if asked not in (AUTO, COMPILED):
+        return asked, ""
+    from backtests.compiled_engine import lacks
+
+    whys = (_instead(plan, lacks(plan)) for plan in plans)
+    return next((found for found in whys if found[1]), (COMPILED, ""))
 
 
 def _read(path: Path, live: bool) -> tuple[Settings, History, Chain]:
@@ -290,13 +294,16 @@ def limits_of(run: Run) -> RiskLimits:
 def able_engine(plan: Plan, engine: str) -> tuple[str, str]:
     """Return the engine that runs `plan` where `engine` is wanted, and why it is another one: "" if it is not.
 
-    What cannot be compiled is run by the reference engine, whose postings are equal.
+    What cannot be compiled, or is beyond 64 bits, is run by the reference engine, whose postings are equal.
     """
     if engine != COMPILED:
         return engine, ""
-    from backtests import compiled_engine
+    from backtests.compiled_engine import refuses
 
-    why = compiled_engine.lacks(plan)
+    return _instead(plan, refuses(plan))
+
+
+def _instead(plan: Plan, why: str | None) -> tuple[str, str]:
     return (COMPILED, "") if why is None else (REFERENCE, f"{plan.strategy.name}: {why} (the reference engine runs it)")
 
 

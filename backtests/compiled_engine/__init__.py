@@ -25,7 +25,7 @@ from bot.errors import UnsupportedError
 if TYPE_CHECKING:
     from backtests.compiled_engine.prepared import Prepared
 
-__all__ = ["NAME", "Brief", "Prepared", "lacks", "prepare", "run", "run_brief"]
+__all__ = ["NAME", "Brief", "Prepared", "lacks", "prepare", "refuses", "run", "run_brief"]
 
 NAME: Final = "compiled"
 
@@ -81,8 +81,22 @@ def lacks(plan: Plan) -> str | None:
     try:
         scanner(plan.strategy, plan.session().view)
     except UnsupportedError as error:
-        return str(error)
+        return error.what
     return None
+
+
+def refuses(plan: Plan) -> str | None:
+    """Return why `run` would refuse `plan`, for its strategy or its amounts; None if it runs it.
+
+    It prepares the history for that, which `run` then finds prepared.
+    """
+    why = lacks(plan)
+    if why is None and not (plan.settings.observe or plan.settings.debug):
+        try:
+            _fitting(plan, None)
+        except UnsupportedError as error:
+            return error.what
+    return why
 
 
 def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:

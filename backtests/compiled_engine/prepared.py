@@ -288,4 +288,4 @@ def _check_bounds(contract: Contract, passages: Passages, highest_sat: int) -> N
     ):
         if number > most:
             what = f"{what} is {number}, the compiled engine's integers reach {most}"
-            raise UnsupportedError(f"{contract.id}: {what}: take --engine reference")
+            raise UnsupportedError(f"{contract.id}: {what}", "take --engine reference")

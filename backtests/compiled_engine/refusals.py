@@ -23,7 +23,7 @@ def refused(error: Exception, functions: Sequence[FunctionType]) -> UnsupportedE
     own = _OURS.search(text)
     reason = own[0] if own else next((row for row in text.splitlines() if not _FRAME.match(row)), "its answer")
     what = f"{line}: the compiled engine cannot compile this: {reason[:200]}"
-    return UnsupportedError(f"{what}: keep to the subset in docs/engines.md, or take --engine reference")
+    return UnsupportedError(what, "keep to the subset in docs/engines.md, or take --engine reference")
 
 
 def _within(path: str, line: str, functions: Sequence[FunctionType]) -> str | None:

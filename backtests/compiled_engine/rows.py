@@ -44,7 +44,7 @@ def rows_between(events: Sequence[Any], start_ns: int, end_ns: int) -> Rows:
         try:
             table = np.array(events, np.int64).T
         except OverflowError as error:
-            raise UnsupportedError("the history has numbers beyond 64 bits: take --engine reference") from error
+            raise UnsupportedError("the history has numbers beyond 64 bits", "take --engine reference") from error
     known_ns = table[1 if kind is Bar else 0]
     first, end = np.searchsorted(table[0], start_ns, "left"), np.searchsorted(known_ns, end_ns, "right")
     table = np.ascontiguousarray(table[:, first : max(end, first)])

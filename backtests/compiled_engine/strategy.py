@@ -55,7 +55,7 @@ def scanner(strategy: Strategy, view: View) -> Scanner:
     try:
         rows = np.array(whole or [0], np.int64), np.array(real or [0.0], np.float64)
     except OverflowError as error:
-        raise UnsupportedError(f"{strategy.name}: a parameter is beyond 64 bits: take --engine reference") from error
+        raise UnsupportedError("a parameter is beyond 64 bits", "take --engine reference") from error
     return Scanner(_compiled(strategy.decide, layout), *rows, worths_of(strategy.decide))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from backtests.sweep.job import Bench, Job
 from backtests.sweep.local import block_size, blocks_of, not_simulated
 from backtests.sweep.markets import CONFIGURED, Market, kept
-from backtests.sweep.measures import Row
+from backtests.sweep.measures import WORKER_DIED, Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import FairhashError, UnsupportedError
@@ -36,7 +36,7 @@ class Cluster:
         from distributed import Client
 
         assert job.directory is not None
-        self._address = address
+        self._address, self._trial_s = address, job.trial_s
         for noisy in ("distributed.client", "distributed.utils"):  # tracebacks of what is raised anyway
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
         try:
@@ -69,13 +69,14 @@ class Cluster:
     def run(self, asked: Sequence[Work]) -> Iterator[Row]:
         """Yield a row for each trial on each market, in the order in which blocks are done.
 
-        A block in which worker after worker dies is run trial by trial, to find the one that kills them.
+        A block in which worker after worker dies is run trial by trial, to find the one that kills them; with a limit
+        for trials, one of which may end its worker, all are run so from the start.
         """
         from distributed import KilledWorker
 
         with self._connected():
             cores = max(1, sum(self._client.nthreads().values()))
-            size = block_size(sum(len(trials) for _, trials in asked), cores)
+            size = 1 if self._trial_s else block_size(sum(len(trials) for _, trials in asked), cores)
             waiting = {self._submit(work): work for work in blocks_of(asked, size)}
             done = self._as_completed(list(waiting))
             for future in done:
@@ -84,11 +85,18 @@ class Cluster:
                     yield from future.result()
                 except KilledWorker:
                     if len(trials) == 1:
-                        yield Row(trials[0].number, market, error="WorkerDied: worker after worker died in it")
+                        yield Row(trials[0].number, market, error=self._killed())
                         continue
                     again = {self._submit((market, (trial,))): (market, (trial,)) for trial in trials}
                     waiting |= again
                     done.update(list(again))
+
+    def _killed(self) -> str:
+        """Return the error of a trial in which worker after worker died: of what, nobody is left to say."""
+        text = f"{WORKER_DIED}: worker after worker died in it"
+        return (
+            f"{text}, or was ended since nothing else stopped it after {self._trial_s:g} s" if self._trial_s else text
+        )
 
     def _as_completed(self, futures: list[Any]) -> Any:
         from distributed import as_completed

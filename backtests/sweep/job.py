@@ -10,6 +10,7 @@ from typing import Any, Final
 import strategies
 from backtests.plan import Plan
 from backtests.result import RunResult
+from backtests.sweep.limit import TooLongError, too_long, within
 from backtests.sweep.markets import CONFIGURED, Market, Simulated, kept
 from backtests.sweep.measures import Brief, Row, measured
 from backtests.sweep.space import Trial
@@ -43,7 +44,8 @@ class Job:
     """All that a process needs to run any trial on any market; it can be pickled and sent to another machine.
 
     `strategies` are all of the configuration, in its order. `directory` is where tables of markets are kept,
-    None where they come another way. `simulated` says how markets other than the configured one are made.
+    None where they come another way. `simulated` says how markets other than the configured one are made. `trial_s`
+    is how many seconds of real time a trial may take, None: as long as it does.
     """
 
     settings: SessionSettings
@@ -58,6 +60,7 @@ class Job:
     simulated: Simulated
     past_fees: Sequence[MeanFee] = ()
     directory: Path | None = None
+    trial_s: float | None = None
 
     def simulate(self, seed: int) -> Market:
         """Return the simulated market of one seed."""
@@ -75,13 +78,23 @@ class Bench:
     def rows(self, number: int, trials: tuple[Trial, ...], market: Market | None = None) -> Iterator[Row]:
         """Yield a row for each trial on one market, from its tables or else from its files."""
         for trial in trials:
-            try:
-                plan, run = self._market(number, market)
+            yield self._row(number, trial, market)
+
+    def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
+        try:
+            plan, run = self._market(number, market)  # preparing it is no part of the trial's time
+
+            def tried() -> Row:
                 result = run(replace(plan, strategy=self._strategy(trial)))
-                yield measured(result, plan.settings.start_ns, trial.number, number)
-            except Exception as error:  # noqa: BLE001 - whatever fails in one trial is that trial's result, by name
-                text = str(error) if isinstance(error, StrategyError) else cause(error)
-                yield Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
+                return measured(result, plan.settings.start_ns, trial.number, number)
+
+            return within(self.job.trial_s, tried)
+        except TooLongError:
+            assert self.job.trial_s is not None
+            return Row(trial.number, number, error=too_long(self.job.trial_s))
+        except Exception as error:  # noqa: BLE001 - whatever fails in one trial is that trial's result, by name
+            text = str(error) if isinstance(error, StrategyError) else cause(error)
+            return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
 
     def _market(self, number: int, market: Market | None) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
         ready = self._ready.get(number)

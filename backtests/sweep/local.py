@@ -18,8 +18,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from backtests.sweep.job import Bench, Job
+from backtests.sweep.limit import ENDED_BY, too_long
 from backtests.sweep.markets import is_kept, keep
-from backtests.sweep.measures import Row
+from backtests.sweep.measures import WORKER_DIED, Row
 from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import FairhashError, HistoryError, Problem
@@ -134,11 +135,13 @@ class Local:
             return  # it had answered all, and only not said so
         key = (worker.market, -1 if worker.simulates else worker.left[0].number)
         self._deaths[key] = self._deaths.get(key, 0) + 1
-        if self._deaths[key] >= _CHANCES:
+        if worker.process.exitcode == -ENDED_BY and self._job.trial_s is not None and worker.left:
+            yield Row(worker.left.popleft().number, worker.market, error=too_long(self._job.trial_s))
+        elif self._deaths[key] >= _CHANCES:
             how = f"{_CHANCES} worker processes died in it, the last with exit code {worker.process.exitcode}"
             if worker.simulates:
                 raise not_simulated(f"market {worker.market}: {how}")
-            yield Row(worker.left.popleft().number, worker.market, error=f"WorkerDied: {how}")
+            yield Row(worker.left.popleft().number, worker.market, error=f"{WORKER_DIED}: {how}")
         if worker.left or worker.simulates:
             work.appendleft((worker.market, tuple(worker.left)))
 

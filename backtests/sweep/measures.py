@@ -7,7 +7,7 @@ bit; only finding the samples and the deepest fall among a hundred thousand mark
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,11 @@ from bot.core.events import Fill, Mark, Notice
 from bot.core.units import NS_PER_DAY
 
 Integers = npt.NDArray[np.int64]
+
+TIMED_OUT: Final = "TimedOut"
+WORKER_DIED: Final = "WorkerDied"
+CIRCUMSTANCES: Final = (TIMED_OUT, WORKER_DIED)
+"""What a row's error begins with where another time, or another machine, may do better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,10 @@ def inputs_sha256(inputs: Mapping[str, str]) -> str:
 class Rows:
     """The rows that a sweep has so far, in a directory of its own. Use it as a context: it holds a lock."""
 
-    def __init__(self, directory: Path, inputs: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, inputs: Mapping[str, str], again: tuple[str, ...] = ()) -> None:
         """Open the rows in `directory`, or begin them; `found` is then what was there.
+
+        But for rows whose error begins with one of `again`: their trials are run again, and the later row counts.
 
         Raises OutputError where another process writes them, where they are damaged, where the directory holds
         something else, or where they were made from other inputs: it names those that differ.
@@ -56,6 +58,7 @@ class Rows:
         try:
             self._lock()
             self._read(dict(inputs))
+            self.found = {key: row for key, row in self.found.items() if not row.error.startswith(again)}
         except BaseException:
             self._file.close()
             raise

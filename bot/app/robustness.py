@@ -11,8 +11,8 @@ from bot.errors import BIASED
 
 def bias(options: Namespace) -> Outcome:
     """Change everything that lies in the future and name the first decision of each strategy that moves."""
-    from bot import bias as checking
-    from bot.many_runs import workers_of
+    from bot.studies import bias as checking
+    from bot.studies.many_runs import workers_of
 
     workers = workers_of(options.workers)
     verdict = checking.check(options.config, options.strategy, options.cuts, options.seed, workers, progress)
@@ -24,12 +24,12 @@ def bias(options: Namespace) -> Outcome:
 def montecarlo(options: Namespace) -> Outcome:
     """Run strategies over many simulated worlds; print the risk of each, write its directory unless told not to."""
     from backtests.output import refuse_place, write_whole
-    from bot import montecarlo as experimenting
-    from bot import montecarlo_pages as pages
     from bot.config_settings import REFERENCE
-    from bot.many_runs import chosen as chosen_plans
-    from bot.many_runs import with_engine, workers_of
     from bot.run import load_run, run_id
+    from bot.studies import montecarlo as experimenting
+    from bot.studies import montecarlo_pages as pages
+    from bot.studies.many_runs import chosen as chosen_plans
+    from bot.studies.many_runs import with_engine, workers_of
 
     if options.out is not None and not options.no_report:
         refuse_place(options.out)  # not after the work is done
@@ -62,8 +62,8 @@ def montecarlo(options: Namespace) -> Outcome:
 
 def walk_forward(options: Namespace) -> Outcome:
     """Choose parameters in one window and judge them in the next; one stitched run over all tests."""
-    from bot import walk_forward as walking
-    from bot.many_runs import bounded, workers_of
+    from bot.studies import walk_forward as walking
+    from bot.studies.many_runs import bounded, workers_of
 
     draws = bounded("--random", options.random, 0, 100_000)
     asked = walking.Walk(options.train, options.test, options.mode, options.score, draws, options.seed)
@@ -72,7 +72,7 @@ def walk_forward(options: Namespace) -> Outcome:
     )
     text = walking.as_text(walked, asked, run.simulated)
     if options.plot:
-        from bot.walk_forward_plot import plot
+        from bot.studies.walk_forward_plot import plot
 
         options.plot.write_text(plot(walked, run.simulated), encoding="utf-8")
         text += f"\nplot: {options.plot}"

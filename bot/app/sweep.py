@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,6 @@ from bot.errors import ConfigError, Problem, StrategyError
 if TYPE_CHECKING:
     from backtests.sweep.cluster import Cluster
     from backtests.sweep.findings import Findings
-    from backtests.sweep.job import Job
     from backtests.sweep.local import Local
     from backtests.sweep.run import Search, Sweep
     from backtests.sweep.space import Space
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 MOST_SEEDS: Final = 10_000
 MOST_WORKERS: Final = 512
+LEAST_TRIAL_S: Final = 0.1
+MOST_TRIAL_S: Final = 1_000_000
 
 
 def sweep(options: Namespace) -> Outcome:
     """Run every trial that has no row yet, then write the table and the report; print the best and its luck."""
     from backtests.sweep.findings import findings_of
+    from backtests.sweep.measures import CIRCUMSTANCES
     from backtests.sweep.rows import Rows, inputs_sha256
     from backtests.sweep.run import Sweep
     from backtests.sweep.space import spaces_of
     from bot.config_settings import REFERENCE
-    from bot.many_runs import with_engine
     from bot.run import load_run
-    from bot.sweeping import inputs_of, write_sweep
+    from bot.studies.many_runs import with_engine
+    from bot.studies.sweep import inputs_of, write_sweep
 
     _check(options)
     run = load_run(options.config, REFERENCE)  # until it is known how many runs there are
@@ -43,7 +46,7 @@ def sweep(options: Namespace) -> Outcome:
     progress(by)
     inputs = inputs_of(run, options.config, _search_words(options))
     directory = options.out or Path("runs") / f"sweep-{run.settings.contract.id}-{inputs_sha256(inputs)[:12]}"
-    with Rows(directory, inputs) as rows:
+    with Rows(directory, inputs, again=CIRCUMSTANCES if options.retry else ()) as rows:
         made = Sweep(search, range(options.seeds + 1), rows)
         _run(made, run, spaces, directory, options)
         found = findings_of(made, spaces, run.plans[0].settings.deposit_sat)
@@ -57,13 +60,13 @@ def _run(made: Sweep, run: Run, spaces: tuple[Space, ...], directory: Path, opti
     """Run what is missing, telling how far it is; on an interrupt say how to go on."""
     from backtests.output import btc_text
     from bot.app.progress import Progress
-    from bot.sweeping import job_of, kept_markets
+    from bot.studies.sweep import kept_markets
 
     before = set(made.rows.found)
     shown = Progress(made.search.total * len(made.markets), "runs")
     best_sat: int | None = None
     try:
-        with kept_markets(directory, run.history) as tables, _workers(job_of(run, spaces, tables), options) as workers:
+        with kept_markets(directory, run.history) as tables, _workers(run, spaces, tables, options) as workers:
             for event in made.run(workers):
                 if isinstance(event, int):
                     progress(f"market {event} of {options.seeds} is simulated")
@@ -78,7 +81,10 @@ def _run(made: Sweep, run: Run, spaces: tuple[Space, ...], directory: Path, opti
         raise
 
 
-def _workers(job: Job, options: Namespace) -> Local | Cluster:
+def _workers(run: Run, spaces: tuple[Space, ...], tables: Path, options: Namespace) -> Local | Cluster:
+    from bot.studies.sweep import job_of
+
+    job = replace(job_of(run, spaces, tables), trial_s=options.trial_seconds)
     if options.cluster is not None:
         from backtests.sweep.cluster import Cluster
 
@@ -122,7 +128,8 @@ def _command(options: Namespace) -> str:
     seed = "" if options.grid or options.seed == 1 else f" --seed {options.seed}"
     seeds = f" --seeds {options.seeds}" if options.seeds else ""
     engine = f" --engine {options.engine}" if options.engine else ""
-    return f"fairhash sweep {options.config.name} {how}{seed}{seeds}{engine}"
+    limit = f" --trial-seconds {options.trial_seconds:g}" if options.trial_seconds else ""
+    return f"fairhash sweep {options.config.name} {how}{seed}{seeds}{engine}{limit}"
 
 
 def _check(options: Namespace) -> None:
@@ -136,9 +143,13 @@ def _check(options: Namespace) -> None:
         ("--seed", options.seed, 0, 2**32 - 1),
         ("--seeds", options.seeds, 0, MOST_SEEDS),
         ("--workers", options.workers, 1, MOST_WORKERS),
+        ("--trial-seconds", options.trial_seconds, LEAST_TRIAL_S, MOST_TRIAL_S),
     ):
         if value is not None and not low <= value <= high:
             problems.append(Problem(name, f"{value} is not between {low} and {high}", "give another number"))
+    if options.retry and options.optuna is not None:
+        what = "a search by Optuna learned from what failed: later trials would be others"
+        problems.append(Problem("--retry", what, "leave it out, or choose another --out"))
     if problems:
         raise ConfigError(problems)
 
@@ -147,7 +158,8 @@ def _text(found: Findings, run: Run, directory: Path) -> str:
     """Return the best trials as aligned text, how much of the first is luck, what failed, and where the report is."""
     from backtests.output import btc_text
     from backtests.sweep.findings import luck_words
-    from bot.sweeping import SHOWN
+    from backtests.sweep.measures import CIRCUMSTANCES
+    from bot.studies.sweep import SHOWN
 
     heads = ["strategy", "net", "return", "Sharpe", "max drawdown", "trades", "liquidated", "parameters"]
     drawn_heads = [f"mean of {found.seeds} markets", "std error", "lost on"] if found.seeds else []
@@ -172,5 +184,7 @@ def _text(found: Findings, run: Run, directory: Path) -> str:
     lines.append(luck_words(found))
     if found.failed:
         lines.append(f"{len(found.failed)} of {len(found.standings)} trials failed, the first: {found.failed[0].error}")
+        if any(one.error.startswith(CIRCUMSTANCES) for one in found.failed):
+            lines.append("Some took too long, or their worker died: --retry runs those again.")
     lines.append(f"report: {directory / 'report.html'}")
     return "\n".join(["SIMULATED PRICES", *lines] if run.simulated or found.seeds else lines)

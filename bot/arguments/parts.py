@@ -15,6 +15,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def decimal(text: str) -> float:
+    """Return a number written in plain ASCII digits, with a point or without: `float` would also take `nan`."""
+    if not re.fullmatch("-?[0-9]{1,30}([.][0-9]{1,30})?", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number in plain digits")
+    return float(text)
+
+
 class Help(argparse.RawDescriptionHelpFormatter):
     """Keeps examples as they were written."""
 

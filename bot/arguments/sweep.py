@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bot.arguments.parts import command, config, whole
+from bot.arguments.parts import command, config, decimal, whole
 
 
 def add(commands: Any) -> None:
@@ -31,4 +31,8 @@ def add(commands: Any) -> None:
     sweep.add_argument(
         "--engine", choices=("auto", "reference", "compiled", "backtrader"), help="default: as configured"
     )
+    sweep.add_argument(
+        "--trial-seconds", type=decimal, metavar="S", help="give up a trial that takes longer; default: no limit"
+    )
+    sweep.add_argument("--retry", action="store_true", help="run again what took too long, or whose worker died")
     sweep.add_argument("--out", type=Path, help="directory for the results; default: runs/sweep-<id>")

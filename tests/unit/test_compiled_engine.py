@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import random
 import weakref
 from dataclasses import dataclass, fields, replace
@@ -29,7 +30,7 @@ from bot.core.accrual import INTEREST_DENOMINATOR
 from bot.core.margin import Interest
 from bot.core.units import INT64_MAX
 from bot.errors import StrategyError, UnsupportedError
-from bot.run import engine_for
+from bot.run import able_engine, engine_for
 from bot.session import Strategy
 from strategies.view import Target, View, Wake
 from tests.parity.histories import random_plan, squeezed_plan
@@ -104,8 +105,12 @@ def test_what_cannot_be_compiled_is_refused_by_line(decide: Any, line: int, reas
         compiled_engine.run(plan)
     assert f"{Path(__file__).name}:{line}: " in str(caught.value)
     assert reason in str(caught.value)
-    assert "--engine reference" in str(caught.value)
-    assert compiled_engine.lacks(plan) == str(caught.value)
+    assert str(caught.value).count("reference") == 1
+    assert str(caught.value).endswith("or take --engine reference")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    engine, why = able_engine(plan, "compiled")
+    assert (engine, why) == ("reference", f"test: {caught.value.what} (the reference engine runs it)")
+    assert why.count("reference") == 1, "the remedy is said once"
 
 
 def test_what_is_no_plain_function_is_refused() -> None:
@@ -120,7 +125,9 @@ def test_prices_beyond_64_bits_are_refused() -> None:
     plan = plan_of(holds)
     bars = [bar._replace(close_sat=INT64_MAX // 1_000) for bar in plan.history.bars]
     with pytest.raises(UnsupportedError, match="the highest price"):
-        compiled_engine.prepare(replace(plan, history=replace(plan.history, bars=bars)))
+        compiled_engine.prepare(high := replace(plan, history=replace(plan.history, bars=bars)))
+    engine, why = able_engine(high, "compiled")
+    assert engine == "reference" and "the highest price" in why and why.count("reference") == 1
     wider = [bar._replace(close_sat=INT64_MAX * 5) for bar in plan.history.bars]
     with pytest.raises(UnsupportedError, match="beyond 64 bits"):
         compiled_engine.prepare(replace(plan, history=replace(plan.history, bars=wider)))

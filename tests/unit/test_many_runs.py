@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigError, FairhashError, HistoryError, Problem
-from bot.many_runs import bounded, in_processes, workers_of
+from bot.studies.many_runs import bounded, in_processes, workers_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +58,8 @@ def test_a_process_that_ends_without_an_answer_is_told() -> None:
 
 def test_no_process_outlives_the_one_that_started_it() -> None:
     script = (
-        "import os, time\nfrom tests.unit.test_many_runs import slower_first\nfrom bot.many_runs import in_processes\n"
+        "import os, time\nfrom tests.unit.test_many_runs import slower_first\n"
+        "from bot.studies.many_runs import in_processes\n"
         "if __name__ == '__main__':\n    for number, pid in in_processes(slower_first, range(9), 1):\n"
         "        print(pid, flush=True)\n        time.sleep(60)\n"
     )

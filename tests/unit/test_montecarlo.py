@@ -15,8 +15,8 @@ from pyarrow import parquet
 from backtests.montecarlo.risk import risk_of, share_of
 from bot.cli import main
 from bot.errors import HistoryError
-from bot.montecarlo import VARIED, Experiment, experiment_of, run_in, world_of
 from bot.run import Run, load_run
+from bot.studies.montecarlo import VARIED, Experiment, experiment_of, run_in, world_of
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = ROOT / "contracts/TH1BTC-2014Q4.yaml"
@@ -142,6 +142,39 @@ def test_the_engine_changes_no_row_of_a_world() -> None:
     chosen = experiment_of(run, path, "financed", 2, 1, ("market", "difficulty"))
     world = world_of(chosen, run, 1)
     assert run_in(world, chosen, run, 1) == run_in(world, chosen, replace(run, engine="compiled"), 1)
+
+
+def test_amounts_beyond_64_bits_are_run_by_the_reference_engine(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a backtest too, and both say so."""
+    wide, terms = tmp_path / "wide.yaml", CONTRACT.read_text()
+    for narrow, large in (
+        ("tranche: 100 ", "tranche: 30000 "),
+        ("max_rate: 5 %", "max_rate: 0.1 %"),
+        ("max_price: 10 ", "max_price: 3 "),
+        ("call: 150 %", "call: 400 %"),
+    ):
+        assert narrow in terms
+        terms = terms.replace(narrow, large)
+    wide.write_text(terms)
+    text = config.read_text().replace(str(CONTRACT), str(wide))
+    lines = (line for line in text.splitlines() if "swap_rates" not in line and "- use" not in line)
+    config.write_text("\n".join([*lines, "  - use: hold_long\n"]))
+    said, files = [], []
+    for engine in ("reference", "compiled"):
+        out = tmp_path / engine
+        arguments = ["montecarlo", str(config), "--runs", "2", "--workers", "1", "--engine", engine]
+        assert main([*arguments, "--out", str(out)]) == 0
+        files.append((out / "runs.csv").read_bytes())
+        said.append(capsys.readouterr().err)
+    profits = {row["profit_sat"] for row in csv.DictReader(files[0].decode().splitlines()[1:])}
+    assert files[0] == files[1] and len(profits) == 2
+    assert "2 of 2 worlds were not for the compiled engine: hold_long: " in said[1]
+    assert "the compiled engine's integers reach" in said[1] and "not for" not in said[0]
+    assert main(["backtest", str(config), "--no-report", "--engine", "compiled"]) == 0
+    assert "the compiled engine's integers reach" in (told := capsys.readouterr().out)
+    assert told.count("the reference engine runs it") == 1 and "--engine" not in told
 
 
 def test_a_price_that_the_contract_does_not_believe_is_refused(config: Path, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ class Dask(NamedTuple):
     workers: list[subprocess.Popen[bytes]]
 
 
-def dask(*arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def dask(*arguments: str, modules: Path = ROOT) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{modules}"}
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -59,7 +59,7 @@ def cluster(tmp_path: Path) -> Iterator[Dask]:
         address = json.loads(file.read_text())["address"]
         for number in (1, 2):
             place = ["--local-directory", str(tmp_path / f"worker{number}")]
-            started.append(dask("distributed.cli.dask_worker", address, *options, *place))
+            started.append(dask("distributed.cli.dask_worker", address, *options, *place, modules=tmp_path))
         yield Dask(address, started[0], started[1:])
     finally:
         for process in started:
@@ -81,6 +81,34 @@ def test_a_cluster_finds_the_same_and_losing_a_worker_loses_nothing(cluster: Das
     near = sweeps.start(*flags, "--workers", "2", "--out", str(tmp_path / "near"))
     assert near.communicate(timeout=120) and near.returncode == 0
     assert sweeps.results(tmp_path / "far") == sweeps.results(tmp_path / "near")
+
+
+ENDLESS = """\
+from dataclasses import dataclass
+from bot.fields import Integer, setting
+from strategies.view import Target
+@dataclass(frozen=True)
+class Params:
+    a: int = setting(Integer(), default="0", low="0", high="9", doc="What to do.")
+def decide(view, params):
+    while params.a in (1, 4):
+        pass
+    return Target(params.a * 100)
+"""
+
+
+def test_a_trial_that_never_ends_is_given_up_and_its_worker_lives_on(cluster: Dask, tmp_path: Path) -> None:
+    (tmp_path / "endless_on_a_cluster.py").write_text(ENDLESS)
+    config = sweeps.config(tmp_path, end="09-16")
+    head = config.read_text().partition("strategies:")[0]
+    entry = "  - use: endless_on_a_cluster\n    sweep: {a: {values: [0, 1, 2, 3, 4, 5]}}\n"
+    config.write_text(f"{head}strategies:\n{entry}")
+    flags = ["sweep", str(config), "--grid", "--cluster", cluster.address, "--trial-seconds", "0.5"]
+    process = sweeps.start(*flags, "--out", "out", cwd=tmp_path)
+    printed, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert "2 of 6 trials failed, the first: TimedOut: the trial took longer than 0.5 s" in printed
+    assert all(worker.poll() is None for worker in cluster.workers)
 
 
 def test_a_scheduler_that_goes_away_is_an_error_that_can_be_gone_on_from(cluster: Dask, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,11 @@ from backtests.sweep.measures import Row, measured
 from backtests.sweep.space import Trial
 from bot.cli import main
 from bot.core.units import INT64_MAX
-from bot.many_runs import runner
 from bot.run import engine_for, load_run, run_plan
-from bot.sweeping import job_of
+from bot.session import Strategy
+from bot.studies.many_runs import runner
+from bot.studies.sweep import job_of
+from strategies.view import Target, View
 from tests import sweeps
 from tests.parity.histories import random_plan, squeezed_plan
 from tests.sweeps import ROOT
@@ -62,6 +64,24 @@ def test_a_market_beyond_64_bits_is_run_by_the_reference_engine() -> None:
     plan = random_plan(3, "bars", "hold_long", debug=False)
     last = plan.history.bars[-1]._replace(close_sat=INT64_MAX // 1_000, high_sat=INT64_MAX // 1_000)
     reference, compiled = rows(replace(plan, history=replace(plan.history, bars=[*plan.history.bars[:-1], last])))
+    assert reference == compiled and reference.net_sat != 0
+
+
+@dataclass(frozen=True)
+class Wide:
+    """A parameter that no 64 bits hold."""
+
+    lots: int = 2**70
+
+
+def holds_at_most(view: View, params: Wide) -> Target:
+    """Hold a hundred lots, or what the parameter says if that is less."""
+    return Target(min(100, params.lots))
+
+
+def test_a_parameter_beyond_64_bits_is_run_by_the_reference_engine() -> None:
+    plan = random_plan(3, "bars", "hold_long", debug=False)
+    reference, compiled = rows(replace(plan, strategy=Strategy("wide", holds_at_most, Wide())))
     assert reference == compiled and reference.net_sat != 0
 
 

@@ -33,7 +33,7 @@ from bot.cli import main
 from bot.core.units import NS_PER_DAY
 from bot.errors import StrategyError
 from bot.run import load_run
-from bot.walk_forward import best_of, score_of
+from bot.studies.walk_forward import best_of, score_of
 from strategies.view import Target, View, Wake
 
 ROOT = Path(__file__).parents[2]

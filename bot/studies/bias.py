@@ -19,8 +19,8 @@ from bot.chain import ondisk
 from bot.config_settings import REFERENCE
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.history.fields import iso_utc
-from bot.many_runs import chosen, in_processes
 from bot.run import Run, load_run, run_plan
+from bot.studies.many_runs import chosen, in_processes
 
 
 class World(NamedTuple):

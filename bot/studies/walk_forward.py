@@ -32,8 +32,8 @@ from bot.config_settings import REFERENCE
 from bot.core.units import NS_PER_DAY
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.history.fields import iso_utc
-from bot.many_runs import bounded, chosen, in_processes, runner, with_engine
 from bot.run import Run, load_run, run_plan
+from bot.studies.many_runs import bounded, chosen, in_processes, runner, with_engine
 
 MODES: Final = (ROLLING, EXPANDING)
 SCORES: Final = ("net", "sharpe")

@@ -70,7 +70,8 @@ def with_engine(run: Run, plans: Sequence[Plan], asked: str | None, runs: int) -
 def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
     """Return what runs plans on the history of `market`; an engine that prepares a history does it here.
 
-    A market beyond the compiled engine's bounds is run by the reference engine: the rows are the same.
+    What is beyond the compiled engine's bounds, a market or a parameter, is run by the reference engine: the rows are
+    the same.
     """
     from bot.run import run_by, run_plan
 
@@ -78,11 +79,20 @@ def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
         return partial(run_plan, engine=engine)
     from backtests import compiled_engine
 
+    by_reference = partial(run_plan, engine=REFERENCE)
     try:
         prepared = compiled_engine.prepare(market)
     except UnsupportedError:
-        return partial(run_plan, engine=REFERENCE)
-    return partial(run_by, partial(compiled_engine.run_brief, prepared=prepared))
+        return by_reference
+    brief = partial(compiled_engine.run_brief, prepared=prepared)
+
+    def run(plan: Plan) -> RunResult | Brief:
+        try:
+            return run_by(brief, plan)
+        except UnsupportedError:
+            return by_reference(plan)  # type: ignore[no-any-return]  # run_plan returns what its engine does
+
+    return run
 
 
 def in_processes(

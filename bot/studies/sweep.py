@@ -22,8 +22,8 @@ from bot.config import explain_settings
 from bot.errors import OutputError, Problem
 from bot.history import simulate
 from bot.history.series import History
-from bot.many_runs import runner
 from bot.run import Run
+from bot.studies.many_runs import runner
 
 SHOWN: Final = 10
 """How many of the best trials are printed."""

@@ -26,11 +26,11 @@ from bot.errors import ConfigError, HistoryError, Problem, StrategyError
 from bot.history.chain_path import simulate_chain
 from bot.history.series import BARS, History
 from bot.history.simulate import RATES_NS, STEP_NS, simulate
-from bot.many_runs import bounded, chosen, in_processes
 from bot.model.growth import growth_model
 from bot.model.knowledge import path_model
 from bot.model.path_growth import PathGrowth
-from bot.run import Run, load_run, run_plan
+from bot.run import Run, able_engine, load_run, run_plan
+from bot.studies.many_runs import bounded, chosen, in_processes
 
 MARKET: Final = "market"
 DIFFICULTY: Final = "difficulty"
@@ -75,6 +75,8 @@ class Result(NamedTuple):
     equity_sat: tuple[array[int], ...]
     price_sat: array[int]
     difficulty: array[float]
+    refused: str
+    """Why the engine that was wanted did not run one of them and the reference engine did; "" if it ran all."""
 
 
 def experiment_of(run: Run, config: Path, name: str | None, runs: int, seed: int, varied: Sequence[str]) -> Experiment:
@@ -101,12 +103,14 @@ def experiment_of(run: Run, config: Path, name: str | None, runs: int, seed: int
 def carry_out(experiment: Experiment, workers: int, progress: Callable[[str], None]) -> list[Result]:
     """Return the result of every run in order; the number of workers changes nothing but the time it takes."""
     progress(f"{experiment.runs} simulated worlds, {len(experiment.names)} strategies, {workers} processes")
-    results = []
+    results: list[Result] = []
     tasks = range(experiment.runs)
     for result in in_processes(_run, tasks, workers, start=_prepare, start_with=(experiment,)):
         results.append(result)
         if len(results) * 10 // experiment.runs > (len(results) - 1) * 10 // experiment.runs:  # rounded down: tenths
             progress(f"{len(results)} of {experiment.runs} runs done")
+    if refused := [result.refused for result in results if result.refused]:
+        progress(f"{len(refused)} of {len(results)} worlds were not for the {experiment.engine} engine: {refused[0]}")
     return results
 
 
@@ -197,13 +201,17 @@ def run_in(world: World, experiment: Experiment, run: Run, number: int) -> Resul
     first, last = world.blocks[0].target, world.blocks[-1].target
     rows: list[Row] = []
     sampled: list[Sampled] = []
+    refused = ""
     for plan in run.plans:
         if plan.strategy.name in experiment.names:
-            result = run_plan(plan_in(world, plan), run.engine)
+            own = plan_in(world, plan)
+            engine, why = able_engine(own, run.engine)
+            refused = refused or why
+            result = run_plan(own, engine)
             rows.append(row_of(result, number, world.seeds, paid_sat, first * PPM // last))  # rounded down
             sampled.append(sampled_days(result))
     difficulty = _daily_difficulty(world, run.settings.start_ns, run.settings.end_ns)
-    return Result(tuple(rows), tuple(one.equity_sat for one in sampled), sampled[0].price_sat, difficulty)
+    return Result(tuple(rows), tuple(one.equity_sat for one in sampled), sampled[0].price_sat, difficulty, refused)
 
 
 def plan_in(world: World, plan: Plan) -> Plan:

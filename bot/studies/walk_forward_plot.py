@@ -8,7 +8,7 @@ from itertools import accumulate
 from backtests.walk_forward import days_of
 from bot.core.units import NS_PER_S, SAT_PER_BTC
 from bot.drawing import ACCENT, SECOND, SOFT, Line, Panel, svg
-from bot.walk_forward import Walked, days
+from bot.studies.walk_forward import Walked, days
 
 
 def plot(walked: Sequence[Walked], simulated: bool) -> str:

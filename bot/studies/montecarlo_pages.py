@@ -13,8 +13,8 @@ from backtests.output import FORMAT, SUMMARY, summary_bytes
 from backtests.report.plain import Section, page
 from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
 from bot.drawing import ACCENT, INK, SECOND, THIRD, Band, Line, Panel, svg
-from bot.montecarlo import DIFFICULTY, Experiment, Result
 from bot.run import Run
+from bot.studies.montecarlo import DIFFICULTY, Experiment, Result
 
 MARK: Final = "SIMULATED WORLDS"
 MOST_BINS: Final = 40
