@@ -7,18 +7,14 @@ others: docs/engines.md says which.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,7 +24,7 @@ from backtests.compiled_engine.rows import Rows
 from backtests.plan import Plan
 from benchmarks import plain_backtrader
 from benchmarks.measure import child, cpu_seconds, ratio, rounds_of
-from benchmarks.rows import rows_of, write_rows
+from benchmarks.rows import rows_of
 from benchmarks.series import END_NS, MINUTE_BARS, START_NS, plan
 from bot.core.events import Bar
 from bot.session import Strategy
@@ -47,8 +43,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bars", type=int, default=10_000_000, help="most bars of the scaling curve")
     parser.add_argument("--settings", type=int, default=200, help="settings of the sweep")
-    parser.add_argument("--peers", help="a Python that has the packages of benchmarks/peers.txt")
-    parts = {"one": one, "peers": peers, "scaling": scaling, "sweep": sweep, "start": start}
+    parts = {"one": one, "scaling": scaling, "sweep": sweep, "start": start}
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     options = parser.parse_args()
     for name in options.only:
@@ -89,29 +84,6 @@ def one(options: argparse.Namespace) -> None:
         print(f"{name:40} {middle * 1e3:9.1f} {MINUTE_BARS / middle:12,.0f} {over[0]:12.1f} {over[1]:13.1f}")
     on = ratio("", times["compiled, postings and marks"], times["compiled, brief with all marks"]).median
     print(f"postings on / off, both with all marks: {on:.2f}")
-
-
-def peers(options: argparse.Namespace) -> None:
-    """Print bars a second of other backtesters, which keep no such accounts, on the same bars."""
-    if options.peers is None:
-        print("\npeers: not measured; give --peers PYTHON")
-        return
-    full = plan()
-    prepared = compiled_engine.prepare(full)
-    few = replace(full, strategy=Strategy("few trades", decide, Params(entry_band=0.3, tolerance=0.9)))
-    ours = {}
-    for of in (full, few):
-        compiled_engine.run_brief(of, prepared)
-        ours[of.strategy.name] = min(cpu_seconds(partial(_brief, of, prepared)) for _ in range(options.rounds))
-    with TemporaryDirectory() as directory:
-        rows = Path(directory) / "rows.csv"
-        write_rows(rows_of(full), rows)
-        command = [options.peers, str(Path(__file__).with_name("peers.py")), str(rows)]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    print(f"\n{'peer':28} {'trades':>7} {'bars/s':>12}" + "".join(f" {'ours/it, ' + name:>26}" for name in ours))
-    for name, run in json.loads(said)["runs"].items():
-        ratios = "".join(f" {run['seconds'] / seconds:26.2f}" for seconds in ours.values())
-        print(f"{name:28} {run['trades']:7} {MINUTE_BARS / run['seconds']:12,.0f}{ratios}")
 
 
 def refined(count: int) -> Plan:
