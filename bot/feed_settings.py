@@ -141,7 +141,10 @@ class BlockSettings:
         doc="The node's JSON-RPC, or the explorer's REST.",
     )
     network: str = setting(
-        Choice(MAINNET.name, REGTEST.name), default=MAINNET.name, doc="Which chain it must be on; regtest is for tests."
+        Choice(MAINNET.name, REGTEST.name),
+        default=MAINNET.name,
+        doc="Which chain it must be on, and by whose rules headers are verified; regtest, whose difficulty never "
+        "changes, is for tests.",
     )
     login_file: Path | None = setting(
         FilePath(),

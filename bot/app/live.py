@@ -80,7 +80,7 @@ async def _record(feed: Any, recorder: Any, seconds: int | None) -> None:
     events = None
     with contextlib.suppress(asyncio.CancelledError):  # being stopped is how a recording ends
         try:
-            await feed.start(recorder.headers.last_block())
+            await feed.start(recorder.headers.last_block(), recorder.headers.last_hash)
             recorder.begin(feed)
             progress(f"recording {feed.name}; stop with Ctrl-C")
             events = feed.events(_Before(recorder.last_ns) if recorder.last_ns else None)

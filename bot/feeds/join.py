@@ -72,15 +72,16 @@ class LiveFeed:
         """The difficulty epochs known when it started, the present one last: what a run's model begins with."""
         return self.blocks.epochs if self.blocks is not None else []
 
-    async def start(self, last_block: Block | None) -> None:
+    async def start(self, last_block: Block | None, last_hash: str = "") -> None:
         """Find the market, verify the chain. `last_block` is the last one that was booked: feeding goes on behind it.
+        `last_hash` is what `proof` said of it, if that was kept.
 
         Without one, the blocks that come from now on are fed. Raises a SourceError, or ConfigError for the login.
         """
         if self.market is not None:
             await self.market.start()
         if self.blocks is not None:
-            await self.blocks.start(last_block)
+            await self.blocks.start(last_block, last_hash)
         self._started = True
 
     async def events(self, after: Any) -> AsyncIterator[Live]:
@@ -120,6 +121,11 @@ class LiveFeed:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             await self.close()
+
+    def proof(self, event: Any) -> str:
+        """Return what names an event beyond what it says: the hash of a block, nothing for all else."""
+        found = self.blocks.line.hash_at(event.height) if self.blocks and isinstance(event, Block) else None
+        return found or ""
 
     async def close(self) -> None:
         """Close the sources."""
