@@ -32,7 +32,10 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "fair_sat": fair_sat,
         "to_expiry_s": max(contract.end_ns - daemon.time_ns, 0) // NS_PER_S,  # rounded down
         "expired": state.expired,
+        "feed": daemon.head["feed"],
+        "asset": contract.asset,
         "swap_rate_ppb_day": state.market_rate_ppb_day[CONTRACT],
+        "borrowable_lots": first.view.borrowable(CONTRACT) if state.mark_sat else 0,
         "strategies": [_strategy(desk) for desk in daemon.desks.values()],
     }
 

@@ -250,6 +250,7 @@ class Running:
                 self.settings.contract.id,
                 lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
                 self.now_ns if self.speed is None else lambda: self.daemon.time_ns,
+                self.feed.name,
             )
         except PageError as error:
             self._log("no_page", text=str(error))
