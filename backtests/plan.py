@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from backtests.result import NotKept, Observation, RunResult
+from bot.chain.network import MAINNET, Network
 from bot.core.events import RANK_BLOCK, RANK_FUNDING, Block, SwapRate
 from bot.history.series import History
 from bot.model.fair_value import FairValue
@@ -23,6 +24,7 @@ class Plan:
     """One run: `past_epochs` are (start in seconds, bits) of the difficulty epochs known at the start.
 
     `past_fees` are the days over by then, (UTC day, mean fees of a block in satoshi), for payouts with fees.
+    `network` is the chain's: another than Bitcoin's own only in tests.
     """
 
     settings: SessionSettings
@@ -33,10 +35,12 @@ class Plan:
     history: History
     end_ns: int
     past_fees: Sequence[MeanFee] = ()
+    network: Network = MAINNET
 
     def value(self) -> FairValue:
         """Return a fresh model of the contract's value that knows what was known at the start of the run."""
-        return FairValue(self.settings.contract, self.past_epochs, self.growth, past_fees=self.past_fees)
+        known, fees = self.past_epochs, self.past_fees
+        return FairValue(self.settings.contract, known, self.growth, past_fees=fees, network=self.network)
 
     def session(self) -> Session:
         """Return a fresh session at the start of the run."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from backtests.plan import Plan
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, bits_from_target, target_from_bits
+from bot.chain.network import MAINNET
 from bot.core.contract import MARK, PPS, CollateralStep, Contract, Lending, MarginStep, Payout
 from bot.core.events import BTC, CONTRACT, Bar, Block, SwapRate
 from bot.core.state import MarketRules
@@ -20,7 +21,6 @@ from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, SAT_PER_BTC
 from bot.history.series import History
 from bot.model.fair_value import FairValue
 from bot.model.growth import Trailing
-from bot.model.knowledge import GENESIS_TIME_S
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 
@@ -69,7 +69,7 @@ def contract() -> Contract:
 def past_epochs() -> list[tuple[int, int]]:
     """Return (start in seconds, bits) of the epochs before the first block of the series, from genesis on."""
     first_s = START_NS // NS_PER_S - PAST_EPOCHS * EPOCH_S
-    starts = [GENESIS_TIME_S, *(first_s + i * EPOCH_S for i in range(1, PAST_EPOCHS))]
+    starts = [MAINNET.genesis_time_s, *(first_s + i * EPOCH_S for i in range(1, PAST_EPOCHS))]
     return [(start_s, bits_from_target(_target(i - PAST_EPOCHS))) for i, start_s in enumerate(starts)]
 
 

@@ -18,6 +18,7 @@ from bot.config_settings import Config, name_of
 from bot.contract_file import ContractReading, read_contract
 from bot.contract_settings import ContractSettings
 from bot.core.contract import Contract, int64_bounds
+from bot.core.events import BTC, CONTRACT, SwapRate
 from bot.errors import ConfigError, FairhashError, Problem, cause
 from bot.fields import Mapping, Money, Reading, Row, Size, Timestamp, explain, in_file_order, ranges_of, where
 from bot.fields.explain import DEFAULT
@@ -42,7 +43,8 @@ class Settings:
     """A whole run: what the configuration, its contract and its strategies' parameters say, resolved.
 
     Sizes are in lots of the contract; `borrow_demand` is what the market would borrow from us in
-    (satoshi, lots). `path` and the readings keep where each value came from.
+    (satoshi, lots); `swap_steps` are the stated live swap rates. `path` and the readings keep where each value came
+    from.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Settings:
     max_position_lots: int
     max_order_lots: int
     borrow_demand: tuple[int, int]
+    swap_steps: tuple[SwapRate, ...]
     strategies: tuple[StrategySettings, ...]
     origins: dict[str, str]
     contract_origins: dict[str, str]
@@ -260,10 +263,21 @@ def _resolved(
             config.fills.borrow_demand_btc_sat,
             _lots(config.fills.borrow_demand, contract, reading, "fills.borrow_demand"),
         ),
+        swap_steps=_swap_steps(config, contract, reading),
         strategies=strategies,
         origins=reading.origins,
         contract_origins={f"contract.{path}": origin for path, origin in terms.origins.items()},
     )
+
+
+def _swap_steps(config: Config, contract: Contract, reading: Reading) -> tuple[SwapRate, ...]:
+    """Return the stated swap rates, each at the time from which it holds."""
+    steps = []
+    for index, step in enumerate(config.swap.schedule if config.swap is not None else ()):
+        lots = _lots(step.available, contract, reading, f"swap.schedule[{index}].available")
+        steps.append(SwapRate(step.from_ns, CONTRACT, step.rate_ppb_day, lots))
+        steps.append(SwapRate(step.from_ns, BTC, step.btc_rate_ppb_day, step.btc_available_sat))
+    return tuple(steps)
 
 
 def _lots(size: Decimal, contract: Contract, reading: Reading, path: str) -> int:

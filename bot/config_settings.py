@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Final
 
 from bot.core.units import NS_PER_DAY
-from bot.feed_settings import CCXT, HISTORY, BlockSettings, CcxtSettings, ChainPlace, DashboardSettings
+from bot.feed_settings import (
+    CCXT,
+    HISTORY,
+    BlockSettings,
+    CcxtSettings,
+    ChainPlace,
+    DashboardSettings,
+    SwapSettings,
+)
 from bot.fields import (
     Choice,
     Conflict,
@@ -295,6 +303,9 @@ class Config:
     blocks: BlockSettings | None = section(
         BlockSettings, absent="no live blocks", doc="The server of `chain: bitcoin-core` or `chain: esplora`."
     )
+    swap: SwapSettings | None = section(
+        SwapSettings, absent="no live swap rates: the market neither lends nor borrows", doc="Live swap rates."
+    )
     dashboard: DashboardSettings = section(DashboardSettings, doc="The daemon's page.")
     run: RunSettings = section(RunSettings, doc="Which part of the term is run, and how.")
     account: AccountSettings = section(AccountSettings, doc="What every strategy starts with.")
@@ -320,6 +331,9 @@ class Config:
             yield Conflict("chain", f"{self.live_chain} needs a server to ask", "add blocks: with its url")
         if self.feed == CCXT and self.ccxt is None:
             yield Conflict("feed", "ccxt needs a market to ask", "add ccxt: with exchange and symbol")
+        if self.swap is not None and self.feed != CCXT:
+            remedy = "a replay takes history.swap_rates; live ones need feed: ccxt"
+            yield Conflict("swap", f"feed: {self.feed} has no live swap rates", remedy)
         names = [entry.called for entry in self.strategies]
         for index, name in enumerate(names):
             if name in names[:index]:

@@ -19,7 +19,7 @@ from bot.errors import JournalError, Problem
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
 from bot.paper.asking import Asking
-from bot.paper.entries import ALL_VENUES, HALT, PARAMS, SKIP, Control, Event, encode, rank_of, time_of
+from bot.paper.entries import ALL_VENUES, HALT, NOTE, PARAMS, SKIP, Control, Event, encode, rank_of, time_of
 from bot.paper.journal import Journal
 from bot.session import ASKING
 from bot.trader import RiskLimits
@@ -28,6 +28,7 @@ BY_OPERATOR: Final = "operator"
 BY_STRATEGY: Final = "strategy"
 BY_DEATHS: Final = "deaths"
 BY_LAG: Final = "lag"
+BY_CHAIN: Final = "chain"
 MAX_DEATHS: Final = 2
 """A strategy in whose hands the process dies so often in a row, at one event, is halted."""
 
@@ -69,7 +70,7 @@ class Daemon:
                     self.steps += 1
                     for desk in desks:
                         desk.replay_event(content)
-                elif isinstance(content, Control) and content.action in (PARAMS, SKIP):
+                elif isinstance(content, Control) and content.action in (PARAMS, SKIP, NOTE):
                     if content.action == PARAMS:
                         self._reload(content.text)
                 else:
@@ -80,13 +81,17 @@ class Daemon:
 
     # Live ---------------------------------------------------------------------------------------------------
 
-    def take_in(self, events: Sequence[Event], now_ns: int | None = None) -> list[str]:
+    def take_in(self, events: Sequence[Event], now_ns: int | None = None, proof: str = "") -> list[str]:
         """Carry out one step for each event, durable on return; return in words why any of them were refused.
 
         `now_ns` is the time on the clock, for a live feed: a market event that is too old by it is not acted on.
+        `proof` is noted behind them: the hash of a block.
         """
         with self.journal.group():
             refused = [self.step(event, now_ns) for event in events]
+            if proof and not any(refused):
+                note = Control(self.time_ns, NOTE, BY_CHAIN, proof)
+                self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
         return [why for why in refused if why]
 
     def step(self, event: Event, now_ns: int | None = None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import strategies
 from backtests.plan import Plan
 from bot import __version__
+from bot.chain.network import MAINNET, NETWORKS, Network
 from bot.config import strategies_of
 from bot.core import RULES_VERSION
 from bot.core.events import Bar, Block, Quote, SwapRate
@@ -50,6 +51,7 @@ def facts_of(plans: Sequence[Plan], config: str, feed: str, simulated: bool | No
         "rules": rules_document(first.settings.rules),
         "limits": asdict(first.settings.limits),
         "growth": first.growth.name,
+        "network": first.network.name,
         "past_epochs": [list(epoch) for epoch in first.past_epochs],
         "past_fees": [list(day) for day in first.past_fees],
         "strategies": [[entry.name, entry.use] for entry in strategies_of(config, params_type)],
@@ -114,9 +116,9 @@ def reloaded(text: str) -> tuple[dict[str, Any], RiskLimits]:
 def sessions_of(head: Mapping[str, Any], keep: bool = True) -> list[Session]:
     """Return a fresh session for each strategy of a journal, as it was begun."""
     settings, growth = settings_of(head, keep), growth_model(head["growth"])
-    epochs, fees = _epochs(head), _fees(head)
+    epochs, fees, network = _epochs(head), _fees(head), _network(head)
     return [
-        Session(settings, strategy, FairValue(settings.contract, epochs, growth, past_fees=fees))
+        Session(settings, strategy, FairValue(settings.contract, epochs, growth, past_fees=fees, network=network))
         for strategy in loaded_strategies(head["config"])
     ]
 
@@ -129,13 +131,17 @@ def plans_of(head: Mapping[str, Any], events: Sequence[Event]) -> list[Plan]:
     history = History(kinds[Bar], kinds[Quote], kinds[SwapRate], head["simulated"], ())
     settings, growth, end_ns = settings_of(head), growth_model(head["growth"]), time_of(events[-1])
     return [
-        Plan(settings, strategy, growth, _epochs(head), kinds[Block], history, end_ns, _fees(head))
+        Plan(settings, strategy, growth, _epochs(head), kinds[Block], history, end_ns, _fees(head), _network(head))
         for strategy in loaded_strategies(head["config"])
     ]
 
 
 def _fees(head: Mapping[str, Any]) -> list[tuple[int, float]]:
     return [(day, mean_sat) for day, mean_sat in head["past_fees"]]
+
+
+def _network(head: Mapping[str, Any]) -> Network:
+    return NETWORKS[head.get("network", MAINNET.name)]  # heads written before there was a choice do not say
 
 
 def _epochs(head: Mapping[str, Any]) -> list[tuple[int, int]]:

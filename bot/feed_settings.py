@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,12 @@ from bot.fields import (
     FilePath,
     Flag,
     Integer,
+    Money,
+    Rate,
     Scalar,
     Size,
     Text,
+    Timestamp,
     items,
     setting,
 )
@@ -32,6 +36,8 @@ QUOTES: Final = "quotes"
 BARS: Final = "bars"
 POLL: Final = "poll"
 STREAM: Final = "stream"
+FUNDING_BOOK: Final = "funding_book"
+STATED: Final = "stated"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _URL: Final = r"https?://[A-Za-z0-9.\-\[\]:]{1,253}(/[A-Za-z0-9._~/\-]{0,200})?"
 _HOST: Final = r"[A-Za-z0-9.\-]{1,253}|[0-9a-fA-F:]{2,39}"
@@ -141,7 +147,10 @@ class BlockSettings:
         doc="The node's JSON-RPC, or the explorer's REST.",
     )
     network: str = setting(
-        Choice(MAINNET.name, REGTEST.name), default=MAINNET.name, doc="Which chain it must be on; regtest is for tests."
+        Choice(MAINNET.name, REGTEST.name),
+        default=MAINNET.name,
+        doc="Which chain it must be on, and by whose rules headers are verified; regtest, whose difficulty never "
+        "changes, is for tests.",
     )
     login_file: Path | None = setting(
         FilePath(),
@@ -167,6 +176,53 @@ class BlockSettings:
     attempts: int = setting(
         Integer(), default="8", low="1", high="1000", doc="Failures in a row after which the feed stops with an error."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapStepSettings:
+    """What borrowing costs from an instant on, and how much can be had; what was lent before stays as it was."""
+
+    from_ns: int = setting(Timestamp(), key="from", doc="From this instant on.")
+    rate_ppb_day: int = setting(Rate(), key="rate", low="0 ppb/day", high="99 %/day", doc="Price of a contract, lent.")
+    available: Decimal = setting(Size(), high="1000000000 contracts", doc="How many contracts the market lends.")
+    btc_rate_ppb_day: int = setting(
+        Rate(), key="btc_rate", default="0 ppb/day", high="99 %/day", doc="Price of bitcoin, lent."
+    )
+    btc_available_sat: int = setting(
+        Money(), key="btc_available", default="0 BTC", high="21000000 BTC", doc="How much bitcoin the market lends."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapSettings:
+    """What borrowing costs in a live run; a replay takes `history.swap_rates`."""
+
+    source: str = setting(
+        Choice(FUNDING_BOOK, STATED),
+        doc="The public funding book of the exchange of `ccxt`, which Bitfinex has; or rates stated here.",
+    )
+    poll_ns: int = setting(
+        Duration(), key="poll", default="1 min", low="100 ms", high="1 d", doc="Time between two looks at the book."
+    )
+    repeat_ns: int = setting(
+        Duration(),
+        key="repeat",
+        default="1 h",
+        high="1 d",
+        doc="An unchanged book is told again after this time; what is offered then counts as new.",
+    )
+    schedule: tuple[SwapStepSettings, ...] = items(
+        SwapStepSettings, longest=1000, doc="The rates of `source: stated`, in order of time."
+    )
+
+    def cross_check(self) -> Iterator[Conflict]:
+        if self.source == STATED and not self.schedule:
+            yield Conflict("source", "no rate is stated", "add schedule: with a step, or leave swap: out")
+        if self.source == FUNDING_BOOK and self.schedule:
+            yield Conflict("schedule", "the rates come from the funding book", "remove it, or write source: stated")
+        for index, (before, after) in enumerate(pairwise(self.schedule), 1):
+            if after.from_ns <= before.from_ns:
+                yield Conflict(f"schedule[{index}].from", "it is not after the step before it", "put them in order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from bot.daemon import BY_STRATEGY, Daemon
 from bot.desk import MODE_OF, take
 from bot.errors import JournalError, Problem
 from bot.facts import plans_of, reloaded
-from bot.paper.entries import EVENTS, PARAMS, SKIP, Control, Event
+from bot.paper.entries import EVENTS, NOTE, PARAMS, SKIP, Control, Event
 from bot.paper.journal import Journal
 from bot.session import Session
 
@@ -40,9 +40,14 @@ class Replayed:
     """(venue, event or control), in their order."""
 
     @property
+    def events(self) -> int:
+        """How many events the journal holds."""
+        return sum(isinstance(content, EVENTS) for _, content in self.happenings)
+
+    @property
     def controls(self) -> int:
-        """How many controls the journal holds."""
-        return sum(isinstance(content, Control) for _, content in self.happenings)
+        """How many controls the journal holds that change anything."""
+        return sum(isinstance(content, Control) and content.action != NOTE for _, content in self.happenings)
 
 
 def replayed(journal: Journal) -> Replayed:
@@ -106,7 +111,7 @@ def _is_asked(name: str, happenings: Sequence[_Happening], at: int) -> bool:
 
 
 def _control(session: Session, control: Control) -> None:
-    if control.action == SKIP:
+    if control.action in (SKIP, NOTE):
         return
     if control.action == PARAMS:
         params, limits = reloaded(control.text)

@@ -15,6 +15,7 @@ from backtests.plan import Plan
 from bot import __version__
 from bot.chain.chain import Chain
 from bot.chain.chain import load as load_chain
+from bot.chain.network import MAINNET, NETWORKS
 from bot.config import Settings, draft_settings
 from bot.config_settings import AUTO, COMPILED, REFERENCE
 from bot.core.contract import FPPS, PRO_RATA, Contract
@@ -145,8 +146,9 @@ def load_run(
         debug=debug or config.run.debug,
     )
     growth = growth_model(config.value.growth)
+    network = NETWORKS[config.blocks.network] if config.live_chain and config.blocks else MAINNET
     try:
-        FairValue(contract, epochs, growth)
+        FairValue(contract, epochs, growth, network=network)
     except ModelError as error:
         key = "model" if config.value.model in PATH_NAMES else "retargets"
         remedy = "take value.model: flat" if key == "model" else "take fewer, or value.model: flat"
@@ -156,7 +158,7 @@ def load_run(
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
-        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees))
+        plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees, network))
     chosen = engine or config.run.engine
     if chosen == AUTO:
         chosen, _ = engine_for(plans, AUTO, len(plans))

@@ -18,6 +18,7 @@ def status(daemon: Daemon) -> dict[str, Any]:
     """Return the market and, for each strategy, its mode, position and worth."""
     first = next(iter(daemon.desks.values())).session
     contract, state = first.settings.contract, first.state
+    blocks = first.view.blocks
     fair_sat = 0 if state.expired else round(first.value.value_sat(state.time_ns))
     return {
         "simulated_prices": daemon.head["simulated"],
@@ -26,11 +27,15 @@ def status(daemon: Daemon) -> dict[str, Any]:
         "time_ns": daemon.time_ns,
         "events": daemon.steps,
         "entries": daemon.journal.sequence,
+        "height": blocks[-1].height if blocks else 0,
         "price_sat": state.mark_sat,
         "fair_sat": fair_sat,
         "to_expiry_s": max(contract.end_ns - daemon.time_ns, 0) // NS_PER_S,  # rounded down
         "expired": state.expired,
+        "feed": daemon.head["feed"],
+        "asset": contract.asset,
         "swap_rate_ppb_day": state.market_rate_ppb_day[CONTRACT],
+        "borrowable_lots": first.view.borrowable(CONTRACT) if state.mark_sat else 0,
         "strategies": [_strategy(desk) for desk in daemon.desks.values()],
     }
 

@@ -149,7 +149,7 @@ def journal_parity(options: Namespace) -> Outcome:
         for one in run.results
     ]
     lines = [f"{r['strategy']}: {r['fills']} fills, {r['postings']} postings, {r['marks']} marks equal" for r in rows]
-    happened = f"{len(run.happenings) - run.controls} events, {run.controls} controls"
+    happened = f"{run.events} events, {run.controls} controls"
     text = "\n".join([f"paper run and {engine}, {happened}:", *lines])
     return Outcome(text, {"engines": ["paper", engine], "equal": True, "controls": run.controls, "strategies": rows})
 

@@ -60,8 +60,10 @@ def record(options: Namespace) -> Outcome:
         asyncio.run(_record(feed, recorder, options.seconds))
     finally:
         recorder.close()
-    text = f"recorded {recorder.rows} {kind} and {recorder.blocks} blocks of {feed.name} in {options.out}"
-    return Outcome(text, {kind: recorder.rows, "blocks": recorder.blocks, "directory": str(options.out)})
+    counts = {kind: recorder.rows, "blocks": recorder.blocks, "swap_rates": recorder.rates}
+    rates = f" and {recorder.rates} swap rates" if feed.swaps is not None else ""
+    text = f"recorded {recorder.rows} {kind}, {recorder.blocks} blocks{rates} of {feed.name} in {options.out}"
+    return Outcome(text, {**counts, "directory": str(options.out)})
 
 
 async def _record(feed: Any, recorder: Any, seconds: int | None) -> None:
@@ -80,7 +82,7 @@ async def _record(feed: Any, recorder: Any, seconds: int | None) -> None:
     events = None
     with contextlib.suppress(asyncio.CancelledError):  # being stopped is how a recording ends
         try:
-            await feed.start(recorder.headers.last_block())
+            await feed.start(recorder.headers.last_block(), recorder.headers.last_hash)
             recorder.begin(feed)
             progress(f"recording {feed.name}; stop with Ctrl-C")
             events = feed.events(_Before(recorder.last_ns) if recorder.last_ns else None)

@@ -74,7 +74,7 @@ async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccx
     try:
         journal = _journal(settings, options)  # ours from here on: nobody else books what the chain is asked for
         try:
-            await feed.start(_last_block(journal))
+            await feed.start(*_last_block(journal))
             epochs = [(epoch.start_s, epoch.bits) for epoch in feed.epochs]
             refuse_other_chain(journal, epochs)
             load = partial(load_run, options.config, live_epochs=epochs)
@@ -82,7 +82,7 @@ async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccx
         except BaseException:
             journal.close()
             raise
-        running = Running(run, load, journal, feed, None, options.json, options.venue, clock.now_ns)
+        running = Running(run, load, journal, feed, None, options.json, options.venue, clock.now_ns, feed.proof)
         try:
             await running.run()
         finally:
@@ -111,18 +111,23 @@ def _refuse_half_live(settings: Settings, options: Namespace) -> None:
         raise ConfigError(problems)
 
 
-def _last_block(journal: Journal) -> Block | None:
-    """Return the last block that was booked."""
-    end = journal.sequence
+def _last_block(journal: Journal) -> tuple[Block | None, str]:
+    """Return the last block that was booked and its hash, as far as they are known."""
+    from bot.paper.entries import NOTE, Control
+
+    end, noted = journal.sequence, ""
     while end > 1:
         first = max(end - 999, 2)
-        found = [entry for entry in journal.entries(first, end) if entry.kind == Block.__name__]
-        if found:
-            block = found[-1].content()
-            assert isinstance(block, Block)
-            return block
+        for entry in reversed(list(journal.entries(first, end))):
+            if entry.kind not in (Block.__name__, Control.__name__):
+                continue
+            content = entry.content()
+            if isinstance(content, Block):
+                return content, noted
+            if isinstance(content, Control) and content.action == NOTE:
+                noted = content.text
         end = first - 1
-    return None
+    return None, ""
 
 
 def refuse_other_chain(journal: Journal, epochs: Sequence[tuple[int, int]]) -> None:

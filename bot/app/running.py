@@ -48,13 +48,16 @@ class Running:
         as_json: bool,
         venue: str = DIRECT,
         now_ns: Callable[[], int] = time.time_ns,
+        proof: Callable[[Event], str] = lambda event: "",
     ) -> None:
         """Recover. `load` returns the run anew when the configuration has changed; `now_ns` is the clock.
+        `proof` names a live event beyond what it says; it is journalled with it.
 
         `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed. The journal is
         closed by `close`, or here when this raises.
         """
         self.load, self.feed, self.speed, self.venue, self.now_ns = load, feed, speed, venue, now_ns
+        self.proof = proof
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
         began = time.monotonic()
@@ -146,7 +149,7 @@ class Running:
         try:
             async with asyncio.timeout(max(self.end_ns - self.now_ns(), 0) / NS_PER_S) as until_end:
                 async for event in self.feed.events(self.daemon.last):
-                    self._take_in([event], self.now_ns())
+                    self._take_in([event], self.now_ns(), self.proof(event))
         except TimeoutError:
             if not until_end.expired():
                 raise
@@ -179,8 +182,8 @@ class Running:
         due_ns = began_ns + (time_of(event) - from_ns) // speed  # rounded down
         await asyncio.sleep(max(due_ns - time.monotonic_ns(), 0) / NS_PER_S)
 
-    def _take_in(self, events: Sequence[Event], now_ns: int | None = None) -> None:
-        for why in self.daemon.take_in(events, now_ns):
+    def _take_in(self, events: Sequence[Event], now_ns: int | None = None, proof: str = "") -> None:
+        for why in self.daemon.take_in(events, now_ns, proof):
             self._log("refused", text=why)
         self._tell()
 
@@ -247,6 +250,7 @@ class Running:
                 self.settings.contract.id,
                 lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
                 self.now_ns if self.speed is None else lambda: self.daemon.time_ns,
+                self.feed.name,
             )
         except PageError as error:
             self._log("no_page", text=str(error))

@@ -17,7 +17,8 @@ def status_text(document: dict[str, Any]) -> str:
         rows.append((one["name"], one["mode"], *worth, *counts, one["reason"]))
     market = f"price {btc_text(document['price_sat'])} BTC  fair value {btc_text(document['fair_sat'])} BTC"
     top = f"{document['time_utc']}  {document['contract']}  {market}  {document['events']} events"
-    return _page(document, [top, columns(rows)])
+    swap = f"swap rate {document['swap_rate_ppb_day'] / 1e7:.4f} %/day, {document['borrowable_lots']} lots to borrow"
+    return _page(document, [top, f"{swap}  {document['feed']}", columns(rows)])
 
 
 def orders_text(document: dict[str, Any]) -> str:

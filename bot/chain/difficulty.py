@@ -97,23 +97,24 @@ def next_target(previous_target: int, first_time_s: int, last_time_s: int, max_t
     return target_from_bits(bits_from_target(wanted), "retarget", max_target)
 
 
-def difficulty_ratio(target: int) -> tuple[int, int]:
+def difficulty_ratio(target: int, max_target: int = MAX_TARGET) -> tuple[int, int]:
     """Return the difficulty of `target` exactly, as the pair (numerator, denominator) = (MAX_TARGET, target).
 
-    Raises ChainError for a target outside 1..MAX_TARGET: a difficulty of 0 or below 1 does not exist.
+    Raises ChainError for a target outside 1..`max_target`: a difficulty of 0 does not exist, nor one below 1 where
+    Bitcoin's own limit holds.
     """
-    if not 0 < target <= MAX_TARGET:
-        raise _refused("target", f"target {target} is outside 1..{MAX_TARGET:#x}")
+    if not 0 < target <= max_target:
+        raise _refused("target", f"target {target} is outside 1..{max_target:#x}")
     return MAX_TARGET, target
 
 
-def difficulty_float(target: int) -> float:
-    """Return the difficulty of `target` as the nearest float, for models and plots.
+def difficulty_float(target: int, max_target: int = MAX_TARGET) -> float:
+    """Return the difficulty of `target` as the nearest float, for models and plots; raises as `difficulty_ratio`.
 
     >>> round(difficulty_float(target_from_bits(0x1B0404CB)), 4)
     16307.4209
     """
-    numerator, denominator = difficulty_ratio(target)
+    numerator, denominator = difficulty_ratio(target, max_target)
     return numerator / denominator
 
 

@@ -49,7 +49,7 @@ class FollowRules:
 
 
 class BlockFollower:
-    """Follows one source. `known_epochs` are those of the bundled figures; other networks than mainnet need none."""
+    """Follows one source. `known_epochs` are those of the bundled figures; none: the network's first one."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class BlockFollower:
         self._line: HeaderLine | None = None
         self._next = 0
         self._told: tuple[str, str] | None = None
-        self.epochs: list[Epoch] = list(known_epochs)
+        self.epochs: list[Epoch] = list(known_epochs) or [network.first_epoch]
         """The epochs known at the start, the present one last: what a model of difficulty begins with."""
 
     @property
@@ -82,9 +82,10 @@ class BlockFollower:
         """Height of the last block that was fed, or counted as fed when it started."""
         return self._next - 1
 
-    async def start(self, last: Block | None) -> None:
+    async def start(self, last: Block | None, last_hash: str = "") -> None:
         """Verify the chain up to where feeding begins: after `last`, the last block that was booked, or with the next.
 
+        `last_hash` is its hash, if it was kept: another block may carry the same time and bits.
         Raises DeepReorganisationError if `last` is no longer on the best chain, or another SourceError.
         """
         tip = await self._ask(self._source.tip)
@@ -100,7 +101,7 @@ class BlockFollower:
         self._check_begin(first)
         self._next = counted + 1
         if last is not None:
-            self._check_last(last)
+            self._check_last(last, last_hash)
 
     async def blocks(self) -> AsyncIterator[Block]:
         """Yield blocks as they become deep enough, for ever. Raises a SourceError when patience is at its end."""
@@ -120,8 +121,6 @@ class BlockFollower:
 
     async def _walk_epochs(self, number: int) -> None:
         """Recompute the bits of every epoch from the last known one to epoch `number`, from two headers of each."""
-        if not self._network.retargets:
-            return
         while self.epochs and self.epochs[-1].number < number:
             self.epochs.append(await self._ask(partial(self._epoch_after, self.epochs[-1])))
         self.epochs = [epoch for epoch in self.epochs if epoch.number <= number]  # the figures may be ahead of a source
@@ -138,7 +137,9 @@ class BlockFollower:
         begin = self._proven((await self._headers(first, 1))[0], first)
         end, then = (self._proven(raw, last + i) for i, raw in enumerate(await self._headers(last, 2)))
         was = target_from_bits(before.bits, max_target=self._network.max_target)
-        expected = next_target(was, begin.times_s[0], end.times_s[0], self._network.max_target)
+        expected = was
+        if self._network.retargets:
+            expected = next_target(was, begin.times_s[0], end.times_s[0], self._network.max_target)
         for proven, due in ((begin, before.bits), (end, before.bits), (then, bits_from_target(expected))):
             if proven.bits[0] != due:
                 what = f"block {proven.first_height} has bits {proven.bits[0]:#010x}, but {due:#010x} are due"
@@ -156,15 +157,16 @@ class BlockFollower:
         """Refuse a line whose first bits are not those that were recomputed."""
         bits = self.line.bits_at(first)
         epoch = next((e for e in reversed(self.epochs) if e.first_height == first), None)
-        due = epoch.bits if epoch else None if self._network.retargets else bits_from_target(self._network.max_target)
-        if due is not None and bits != due:
-            what = f"epoch at height {first} has bits {bits:#010x}, but {due:#010x} are due"
+        if epoch is not None and bits != epoch.bits:
+            what = f"epoch at height {first} has bits {bits:#010x}, but {epoch.bits:#010x} are due"
             raise WrongChainError(self._source.name, what, "mend chain.network or chain.url")
 
-    def _check_last(self, last: Block) -> None:
+    def _check_last(self, last: Block, last_hash: str) -> None:
         """Refuse a chain on which the last booked block is another one."""
         line = self.line
-        if (line.time_s_at(last.height), line.bits_at(last.height)) != (last.header_time_s, last.bits):
+        found = line.hash_at(last.height)
+        same = (line.time_s_at(last.height), line.bits_at(last.height)) == (last.header_time_s, last.bits)
+        if not same or last_hash not in ("", found):
             what = f"block {last.height}, whose dividend was booked, is no longer on the best chain"
             raise DeepReorganisationError(self._source.name, what, "see docs/feeds.md, Reorganisations")
 

@@ -21,16 +21,16 @@ class CcxtQuotes:
 
     def __init__(self, market: CcxtMarket) -> None:
         self.name = market.name
-        self._market = market
+        self.market = market
         self._guard = LeapGuard(market.name, market.rules.guard, market.tell)
 
     async def start(self) -> None:
         """Open the market. Raises WrongMarketError if it is not there or not priced in BTC, or a SourceError."""
-        await self._market.open("watchOrderBook" if self._market.rules.mode == STREAM else "fetchOrderBook")
+        await self.market.open("watchOrderBook" if self.market.rules.mode == STREAM else "fetchOrderBook")
 
     async def events(self) -> AsyncIterator[Quote]:
         """Yield quotes as they change, for ever. Raises a SourceError when patience is at its end."""
-        market, last = self._market, None
+        market, last = self.market, None
         while True:
             quote = await persist(self._believed, market.rules.patience, market.clock, market.tell)
             if quote is not None and self._is_news(quote, last):
@@ -41,7 +41,7 @@ class CcxtQuotes:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._market.close()
+        await self.market.close()
 
     async def _believed(self) -> Quote | None:
         """Return the next quote, or None for one that leaps too far."""
@@ -49,50 +49,50 @@ class CcxtQuotes:
         return quote if self._guard.passes_quote(quote) else None
 
     async def _quote(self) -> Quote:
-        if self._market.rules.mode == STREAM:
+        if self.market.rules.mode == STREAM:
             return self._of_book(await self._streamed())
         return self._of_book(
-            await self._market.call(partial(self._market.exchange.fetch_order_book, self._market.rules.symbol))
+            await self.market.call(partial(self.market.exchange.fetch_order_book, self.market.rules.symbol))
         )
 
     async def _streamed(self) -> Any:
         """Return the next whole book: while a change is told level by level, a side may be empty or both cross."""
-        rules = self._market.rules
+        rules = self.market.rules
         try:
             async with asyncio.timeout(rules.stale_after_ns / NS_PER_S):
                 while True:
-                    book = await self._market.call(partial(self._market.exchange.watch_order_book, rules.symbol))
+                    book = await self.market.call(partial(self.market.exchange.watch_order_book, rules.symbol))
                     bids, asks = book["bids"], book["asks"]
                     if bids and asks and bids[0][0] < asks[0][0]:
                         return book
         except SourceError:
             # ccxt.pro takes the first book after a new connection for a change of the old one, if it still has that.
-            self._market.exchange.orderbooks.pop(rules.symbol, None)
+            self.market.exchange.orderbooks.pop(rules.symbol, None)
             raise
         except TimeoutError as error:
-            self._market.exchange.orderbooks.pop(rules.symbol, None)
+            self.market.exchange.orderbooks.pop(rules.symbol, None)
             what = f"no whole book came for {rules.stale_after_ns // NS_PER_S} s"  # rounded down
-            raise StaleError(self._market.name, what, "is the stream still there?") from error
+            raise StaleError(self.market.name, what, "is the stream still there?") from error
 
     def _of_book(self, book: Any) -> Quote:
         """Return the best bid and ask of an order book."""
-        now_ns = self._market.clock.now_ns()
+        now_ns = self.market.clock.now_ns()
         try:
             stamp, bids, asks = book["timestamp"], book["bids"], book["asks"]
             if not bids or not asks:
-                raise AnswerError(self._market.name, f"the book has {len(bids)} bids and {len(asks)} asks: no quote")
+                raise AnswerError(self.market.name, f"the book has {len(bids)} bids and {len(asks)} asks: no quote")
             (bid, bid_size), (ask, ask_size) = bids[0][:2], asks[0][:2]
         except (TypeError, KeyError, ValueError, IndexError) as error:
-            raise AnswerError(self._market.name, f"the book cannot be read: {type(error).__name__}") from error
+            raise AnswerError(self.market.name, f"the book cannot be read: {type(error).__name__}") from error
         if stamp is not None:
             age_ns = now_ns - int(stamp) * NS_PER_MS
-            if abs(age_ns) > self._market.rules.stale_after_ns:
+            if abs(age_ns) > self.market.rules.stale_after_ns:
                 what = f"the book is {age_ns // NS_PER_S} s old"  # rounded down
                 raise StaleError(
-                    self._market.name,
-                    f"{what}; allowed are {self._market.rules.stale_after_ns // NS_PER_S} s either way",
+                    self.market.name,
+                    f"{what}; allowed are {self.market.rules.stale_after_ns // NS_PER_S} s either way",
                 )
-        scale = self._market.scale
+        scale = self.market.scale
         return Quote(
             now_ns,
             price_sat_down(bid, scale, "bid"),
@@ -104,4 +104,4 @@ class CcxtQuotes:
     def _is_news(self, quote: Quote, last: Quote | None) -> bool:
         if last is None or quote[1:] != last[1:]:
             return True
-        return quote.time_ns - last.time_ns >= self._market.rules.repeat_ns
+        return quote.time_ns - last.time_ns >= self.market.rules.repeat_ns

@@ -30,7 +30,7 @@ class CcxtTrades:
 
     def __init__(self, market: CcxtMarket) -> None:
         self.name = market.name
-        self._market = market
+        self.market = market
         self._guard = LeapGuard(market.name, market.rules.guard, market.tell)
         self._begin_ns = self._settled_ns = 0
         self._pending: list[Trade] = []
@@ -38,11 +38,11 @@ class CcxtTrades:
 
     async def start(self) -> None:
         """Open the market. Raises WrongMarketError if it is not there or not priced in BTC, or a SourceError."""
-        await self._market.open("fetchTrades")
+        await self.market.open("fetchTrades")
 
     async def events(self) -> AsyncIterator[Bar]:
         """Yield bars once they are over, for ever. Raises a SourceError when patience is at its end."""
-        market = self._market
+        market = self.market
         self._begin_ns = self._settled_ns = market.clock.now_ns()
         builder = BarBuilder(market.rules.interval_ns, self._begin_ns)
         while True:
@@ -60,7 +60,7 @@ class CcxtTrades:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._market.close()
+        await self.market.close()
 
     def _settled(self) -> list[Trade]:
         """Return, in order of time, the trades before which nothing more is waited for; each is returned once."""
@@ -70,7 +70,7 @@ class CcxtTrades:
 
     async def _ask(self) -> bool:
         """Take in the trades that are new; return whether these are all there are by now."""
-        market = self._market
+        market = self.market
         now_ns = market.clock.now_ns()
         since_ms = max(self._settled_ns - GRACE_NS, self._begin_ns) // NS_PER_MS  # rounded down
         ask = partial(market.exchange.fetch_trades, market.rules.symbol, since=since_ms, limit=PAGE)
@@ -96,7 +96,7 @@ class CcxtTrades:
 
     def _read(self, trade: Any, now_ns: int) -> tuple[str, Trade]:
         """Return a trade's id, and its time, price and size."""
-        market = self._market
+        market = self.market
         try:
             time_ns, name = int(trade["timestamp"]) * NS_PER_MS, trade["id"]
             price, amount = trade["price"], trade["amount"]

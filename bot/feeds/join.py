@@ -1,11 +1,11 @@
-"""One stream of live events from a market and a chain, in an order that never goes back, made of settings.
+"""One stream of live events from a market, its lenders and a chain, in an order that never goes back.
 
 **Time.** A quote carries the time of its arrival. So does a block: the venue's clock cannot go back to the header's
 time, of which it hears minutes later and, with `confirmations`, later still; holders of record are those at that
 moment. What the block pays is reckoned from the chain's own times, so that the sum of dividends is that of a backtest.
 Each event is at least a nanosecond after the one before, whatever the clock does.
 
-**Haste.** Whoever reads slowly gets every block and bar, but only the newest quote.
+**Haste.** Whoever reads slowly gets every block and bar, but only the newest quote and swap rates.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from bot.chain.network import MAINNET, NETWORKS
 from bot.chain.ondisk import Epoch
 from bot.config import Settings
 from bot.core.contract import FPPS, PRO_RATA
-from bot.core.events import Bar, Block, Quote
+from bot.core.events import Bar, Block, Quote, SwapRate
 from bot.core.units import NS_PER_S
-from bot.feed_settings import BARS, CCXT, ESPLORA
+from bot.feed_settings import BARS, CCXT, ESPLORA, FUNDING_BOOK
 from bot.feeds.amounts import scale_of
 from bot.feeds.bitcoin_core import BitcoinCore
 from bot.feeds.blocks import BlockFollower, FollowRules
@@ -36,14 +36,15 @@ from bot.feeds.http import JsonHttp
 from bot.feeds.login import Login
 from bot.feeds.patience import Patience, Tell
 from bot.feeds.source import BlockSource
+from bot.feeds.swap_rates import FundingBook, StatedRates, SwapSource
 
-Live = Quote | Bar | Block
+Live = Quote | Bar | Block | SwapRate
 MOST_WAITING: Final = 100
 """Blocks that are verified and not yet taken; catching up waits for whoever reads."""
 
 
 class LiveFeed:
-    """Quotes or bars of a market and blocks of a chain, or one of the two; a Feed as bot.paper.feed describes it."""
+    """Quotes or bars of a market, its swap rates, blocks of a chain, or some of them; a Feed (bot.paper.feed)."""
 
     def __init__(
         self,
@@ -53,18 +54,22 @@ class LiveFeed:
         clock: Clock,
         end_ns: int,
         simulated: bool = False,
+        swaps: SwapSource | None = None,
     ) -> None:
         """`end_ns` is the contract's: the first event at or after it is the last; `simulated` tells what prices are."""
         self.name = name
         self.simulated = simulated
         self.market = market
         self.blocks = blocks
+        self.swaps = swaps
         self._clock = clock
         self._end_ns = end_ns
         self._started = False
         self._news = asyncio.Event()
         self._quote: Quote | None = None
         self._bars: deque[Bar] = deque()
+        self._rates: dict[int, SwapRate] = {}
+        self._after_ns = 0
         self._waiting: asyncio.Queue[Block] = asyncio.Queue(MOST_WAITING)
 
     @property
@@ -72,15 +77,18 @@ class LiveFeed:
         """The difficulty epochs known when it started, the present one last: what a run's model begins with."""
         return self.blocks.epochs if self.blocks is not None else []
 
-    async def start(self, last_block: Block | None) -> None:
+    async def start(self, last_block: Block | None, last_hash: str = "") -> None:
         """Find the market, verify the chain. `last_block` is the last one that was booked: feeding goes on behind it.
+        `last_hash` is what `proof` said of it, if that was kept.
 
         Without one, the blocks that come from now on are fed. Raises a SourceError, or ConfigError for the login.
         """
         if self.market is not None:
             await self.market.start()
+        if self.swaps is not None:
+            await self.swaps.start()
         if self.blocks is not None:
-            await self.blocks.start(last_block)
+            await self.blocks.start(last_block, last_hash)
         self._started = True
 
     async def events(self, after: Any) -> AsyncIterator[Live]:
@@ -96,7 +104,8 @@ class LiveFeed:
                 )
             await self.start(after if isinstance(after, Block) else None)
         last_ns = 0 if after is None else getattr(after, "close_ns", after.time_ns)
-        pumps = [asyncio.create_task(pump()) for pump in (self._pump_market, self._pump_blocks)]
+        self._after_ns = last_ns
+        pumps = [asyncio.create_task(pump()) for pump in (self._pump_market, self._pump_swaps, self._pump_blocks)]
         for pump in pumps:
             pump.add_done_callback(lambda _: self._news.set())
         try:
@@ -121,6 +130,11 @@ class LiveFeed:
             await asyncio.gather(*pumps, return_exceptions=True)
             await self.close()
 
+    def proof(self, event: Any) -> str:
+        """Return what names an event beyond what it says: the hash of a block, nothing for all else."""
+        found = self.blocks.line.hash_at(event.height) if self.blocks and isinstance(event, Block) else None
+        return found or ""
+
     async def close(self) -> None:
         """Close the sources."""
         for source in (self.market, self.blocks):
@@ -128,9 +142,11 @@ class LiveFeed:
                 await source.close()
 
     def _next(self) -> Live | None:
-        """Return what waits, blocks first."""
+        """Return what waits, blocks first, then what borrowing costs."""
         if not self._waiting.empty():
             return self._waiting.get_nowait()
+        if self._rates:
+            return self._rates.pop(min(self._rates))
         if self._bars:
             return self._bars.popleft()
         quote, self._quote = self._quote, None
@@ -146,6 +162,15 @@ class LiveFeed:
             else:
                 self._quote = event
             self._news.set()
+
+    async def _pump_swaps(self) -> None:
+        if self.swaps is None:
+            await asyncio.get_running_loop().create_future()
+            return
+        async for rate in self.swaps.events(self._after_ns):
+            self._rates[rate.asset] = rate
+            self._news.set()
+        await asyncio.get_running_loop().create_future()  # a schedule ends; its last rates hold
 
     async def _pump_blocks(self) -> None:
         if self.blocks is None:
@@ -175,8 +200,19 @@ def make_feed(settings: Settings, clock: Clock, tell: Tell, environ: Mapping[str
     if market is not None and config.ccxt is not None:
         parts.append(f"{config.ccxt.take} of {market.name}" + (f" at {config.ccxt.url}" if config.ccxt.url else ""))
     parts += [f"blocks of {config.live_chain} at {config.blocks.url}"] if blocks and config.blocks else []
+    swaps = _swaps(settings, market, clock)
+    parts += [swaps.name] if swaps is not None else []
     simulated = config.feed == CCXT and config.ccxt is not None and config.ccxt.simulated is True
-    return LiveFeed(f"live {', '.join(parts)}", market, blocks, clock, settings.contract.end_ns, simulated)
+    return LiveFeed(f"live {', '.join(parts)}", market, blocks, clock, settings.contract.end_ns, simulated, swaps)
+
+
+def _swaps(settings: Settings, market: CcxtQuotes | CcxtTrades | None, clock: Clock) -> SwapSource | None:
+    swap = settings.config.swap
+    if swap is None or market is None:
+        return None
+    if swap.source == FUNDING_BOOK:
+        return FundingBook(market.market, settings.config.fills.loan_term_days, swap.poll_ns, swap.repeat_ns)
+    return StatedRates(settings.swap_steps, clock)
 
 
 def _market(settings: Settings, clock: Clock, tell: Tell, options: Mapping[str, Any]) -> CcxtQuotes | CcxtTrades:

@@ -1,4 +1,4 @@
-"""Stores what a live feed delivers as history: quotes or bars by the day as CSV, headers and figures beside them.
+"""Stores what a live feed delivers as history: quotes or bars by the day and swap rates as CSV, headers and figures.
 
 Crash-safe by its form: files are only appended to, a row that a crash cut off is dropped at the next start, and what
 may be lost is what came since the last sync: at most `sync_ns` of quotes, and no block. A recording is resumed by
@@ -15,11 +15,12 @@ from typing import IO, Any, Final
 
 from bot.chain.network import MAINNET, Network
 from bot.core.contract import Contract
-from bot.core.events import Bar, Block, Quote
+from bot.core.events import Bar, Block, Quote, SwapRate
 from bot.core.units import NS_PER_S
 from bot.errors import OutputError, Problem
 from bot.feeds.join import Live, LiveFeed
 from bot.feeds.recorded_chain import HeaderFile
+from bot.feeds.recorded_rates import RateFile
 from bot.history.days import day_files, day_name
 from bot.history.fields import iso_utc
 from bot.history.reading import read
@@ -57,7 +58,7 @@ class Recorder:
         self._synced_ns = self._figured_ns = 0
         self._has_news = False
         self._feed: LiveFeed | None = None
-        self.rows = self.blocks = 0
+        self.rows = self.blocks = self.rates = 0
         self.told: list[str] = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -72,6 +73,9 @@ class Recorder:
             self.headers = HeaderFile(directory, network)
             if self.headers.dropped_bytes:
                 self.told.append(f"dropped {self.headers.dropped_bytes} bytes of a header that was cut off")
+            self._rate_file = RateFile(directory, contract, comments)
+            if self._rate_file.dropped_bytes:
+                self.told.append(f"dropped {self._rate_file.dropped_bytes} bytes of a swap rate that was cut off")
             self.last_ns = self._recover()
         except BaseException:
             self._lock.close()
@@ -88,6 +92,9 @@ class Recorder:
         try:
             if isinstance(event, Block):
                 self._add_block(event)
+            elif isinstance(event, SwapRate):
+                self._rate_file.add(event)
+                self.rates += 1
             else:
                 self._add_row(event)
             self.last_ns = event.close_ns if isinstance(event, Bar) else event.time_ns
@@ -102,6 +109,7 @@ class Recorder:
         if self._file is not None:
             self._file.flush()
             os.fsync(self._file.fileno())
+        self._rate_file.sync()
 
     def close(self) -> None:
         """Make durable what was added, and let another process record here."""
@@ -113,6 +121,7 @@ class Recorder:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+            self._rate_file.close()
             self._lock.close()
 
     def _add_row(self, event: Quote | Bar) -> None:

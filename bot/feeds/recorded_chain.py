@@ -61,6 +61,11 @@ class HeaderFile:
         time_s = known.times_s[-1]
         return Block(time_s * NS_PER_S, height, time_s, 0, known.bits[-1], 0, 0, 0)
 
+    @property
+    def last_hash(self) -> str:
+        """The hash of that block; nothing where none was recorded."""
+        return "" if self._known is None else self._known.last_hash
+
     def begin(self, line: HeaderLine, fed_height: int) -> None:
         """Begin the file with all up to `fed_height`, the last block that counts as fed, unless it was begun before."""
         if self._path is None:

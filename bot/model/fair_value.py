@@ -27,6 +27,7 @@ from math import expm1, inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.chain.difficulty import HALVING_BLOCKS, subsidy_sat
+from bot.chain.network import MAINNET, Network
 from bot.core.contract import ENTRY_NOTIONAL, FPPS, MARK, PPS, PRO_RATA, Contract
 from bot.core.events import Block
 from bot.core.units import INT64_MAX, NS_PER_DAY, NS_PER_S, PPB, S_PER_DAY
@@ -82,11 +83,12 @@ class FairValue:
         growth: GrowthModel,
         first_height: int | None = None,
         past_fees: Sequence[MeanFee] = (),
+        network: Network = MAINNET,
     ) -> None:
         """Start from the `past_epochs` known before the run, consecutive (start_s, bits), the last one in force.
 
-        `first_height` is the height of the first one's first block; None: 0 if that is the genesis block,
-        else it is learned from the first block seen. `past_fees` are days before the run, for payouts with fees.
+        `first_height` is the height of the first one's first block; None: 0 if that is the genesis block, else learned
+        from the first block seen. `past_fees` are days before the run, for payouts with fees. `network` bounds targets.
         Raises ModelError when no epoch is given, when fewer retargets are known than `growth` needs, or for a payout
         basis that it does not know; ChainError for bits or times that cannot be.
         """
@@ -101,7 +103,7 @@ class FairValue:
         self._end_ns = contract.end_ns
         self._fee_days = FeeDays(past_fees) if contract.payout.basis in (FPPS, PRO_RATA) else None
         self._on_entry = contract.lending.accrual == ENTRY_NOTIONAL
-        self._chain = ChainKnowledge(past_epochs, growth, first_height, contract.end_ns)
+        self._chain = ChainKnowledge(past_epochs, growth, first_height, contract.end_ns, network)
         self._at_rate: dict[float, tuple[float, float, float]] = {}
         self._law: tuple[int, LogMixture] | None = None
         self._from_ns = self._until_ns = self._chain.known_ns

@@ -12,6 +12,7 @@ from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Final
 
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, HALVING_BLOCKS, difficulty_float, subsidy_sat, target_from_bits
+from bot.chain.network import MAINNET, Network
 from bot.core.events import Block
 from bot.core.units import NS_PER_S
 from bot.errors import ChainError, Problem
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from bot.model.path_growth import PathGrowth
     from bot.model.paths import PathForecast
 
-GENESIS_TIME_S: Final = 1_231_006_505
-"""Header time of block 0: epochs that begin with it count heights from 0."""
 FEE_BLOCKS: Final = 144
 """Blocks over which fees are averaged, as FPPS pools and the Luxor index do."""
 SHARPEN_BLOCKS: Final = 144
@@ -48,29 +47,31 @@ class ChainKnowledge:
         growth: GrowthModel,
         first_height: int | None = None,
         until_ns: int = 0,
+        network: Network = MAINNET,
     ) -> None:
         """Start from `past_epochs`, consecutive (start_s, bits), the last one in force now.
 
         `first_height` is the height of the first one's first block; None: 0 if that is the genesis block, else it
-        is learned from the first block seen. A path is forecast for 30 retargets, or as far as `until_ns`. Raises
-        ModelError when no epoch, or fewer retargets than the growth model needs, are given, or the path would be too
-        long, and ChainError for bits or times that cannot be.
+        is learned from the first block seen. `network` bounds the targets. A path is forecast for 30 retargets, or as
+        far as `until_ns`. Raises ModelError when no epoch, or fewer retargets than the growth model needs, are given,
+        or the path would be too long, and ChainError for bits or times that cannot be.
         """
         if not past_epochs:
             what = "no difficulty epoch is known before the run"
             raise refused("past_epochs", what, "give (start_s, bits) of the epochs up to the one in force at the start")
         _check_order(past_epochs)
-        if first_height is None and past_epochs[0][0] == GENESIS_TIME_S:
+        if first_height is None and past_epochs[0][0] == network.genesis_time_s:
             first_height = 0
         if first_height is not None and first_height % BLOCKS_PER_EPOCH:
             what = f"{first_height} is not a multiple of {BLOCKS_PER_EPOCH}"
             raise refused("first_height", what, "an epoch begins at a multiple of 2016")
+        self._max_target = easiest = network.max_target
         start_s, self.bits = past_epochs[-1]
         self._height = None if first_height is None else first_height + BLOCKS_PER_EPOCH * (len(past_epochs) - 1)
         self.known_ns = start_s * NS_PER_S
         self._growth_model, self._until_ns = growth, until_ns
         used = growth.uses_retargets
-        targets = [target_from_bits(bits, f"past_epochs at {start} s") for start, bits in past_epochs[-used - 1 :]]
+        targets = [target_from_bits(bits, f"past_epochs at {at} s", easiest) for at, bits in past_epochs[-used - 1 :]]
         ratios = [log_ratio(before, after) for before, after in pairwise(targets)]
         self._log_ratios: deque[float] = deque(ratios, maxlen=used)
         self._fees: deque[int] = deque(maxlen=FEE_BLOCKS)
@@ -81,7 +82,7 @@ class ChainKnowledge:
         """Begin an epoch; its number is read from the height of the latest block, where that is known."""
         self.epoch_start_ns = start_s * NS_PER_S
         self.target = target
-        self.difficulty = difficulty_float(target)
+        self.difficulty = difficulty_float(target, self._max_target)
         self.sharpened_ns = self.epoch_start_ns
         known = tuple(self._log_ratios)
         model = path_model(self._growth_model)

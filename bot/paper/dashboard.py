@@ -74,7 +74,7 @@ class PagePlace:
 
 
 async def open_page(
-    config: Config, title: str, look: Callable[[], Sequence[Snapshot]], now_ns: Callable[[], int]
+    config: Config, title: str, look: Callable[[], Sequence[Snapshot]], now_ns: Callable[[], int], feed: str = ""
 ) -> tuple[Dashboard, str]:
     """Return the page that a configuration describes, being served, and its URL; see Dashboard for the rest.
 
@@ -82,19 +82,28 @@ async def open_page(
     `blocks.stale_after` (3 h where no live blocks are configured). Raises PageError.
     """
     block_ns = config.blocks.stale_after_ns if config.blocks is not None else BLOCK_STALE_NS
-    page = Dashboard(look, title, Limits(config.fills.stale_after_ns, block_ns), now_ns)
+    page = Dashboard(look, title, Limits(config.fills.stale_after_ns, block_ns), now_ns, feed)
     own = config.dashboard
     return page, await page.start(PagePlace(own.host, own.port, own.hosts, own.refresh_ns / NS_PER_S))
 
 
 class Dashboard:
-    """Serves the page. `now_ns` is the run's clock: wall time when live, the replay's time in a replay."""
+    """Serves the page. `now_ns` is the run's clock: wall time when live, the replay's time in a replay.
+
+    `feed` says where the events come from.
+    """
 
     def __init__(
-        self, look: Callable[[], Sequence[Snapshot]], title: str, limits: Limits, now_ns: Callable[[], int]
+        self,
+        look: Callable[[], Sequence[Snapshot]],
+        title: str,
+        limits: Limits,
+        now_ns: Callable[[], int],
+        feed: str = "",
     ) -> None:
         self._look = look
         self._title = title
+        self._feed = feed
         self._limits = limits
         self._now_ns = now_ns
         self._snapshots: Sequence[Snapshot] = ()
@@ -175,6 +184,7 @@ class Dashboard:
         return {
             "title": self._title,
             "version": __version__,
+            "feed": self._feed,
             "health": self._healthy()[1],
             "strategies": [each.document() for each in self._snapshots],
         }

@@ -66,8 +66,8 @@ class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
     `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked), `lag` (the market event before it came too late to act on: `skip`). `text` is the reason, or for
-    `params` the new parameters as JSON.
+    it was asked), `lag` (the market event before it came too late to act on: `skip`), `chain` (a `note`: the hash of
+    the block before it, which changes nothing). `text` is the reason, or for `params` the new parameters as JSON.
     """
 
     time_ns: int
@@ -82,7 +82,8 @@ RESUME: Final = "resume"
 FLATTEN: Final = "flatten"
 PARAMS: Final = "params"
 SKIP: Final = "skip"
-ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP)
+NOTE: Final = "note"
+ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP, NOTE)
 
 Event = Block | SwapRate | Quote | Opening | Bar | Passed
 """What happens in the world. A Bar stands for its close, after its Opening."""

@@ -14,11 +14,15 @@ Level = tuple[str, str]
 
 
 class FakeExchange:
-    """One market, TH1/BTC, with one level a side; `broken` replaces the next answers to book requests."""
+    """One market, TH1/BTC, with one level a side; `broken` replaces the next answers to book requests.
+
+    `funding` holds the funding books by symbol (fTH1), as text.
+    """
 
     def __init__(self, bid: Level = ("0.7021", "12.5"), ask: Level = ("0.7123", "8")) -> None:
         self.bid, self.ask = bid, ask
         self.broken: list[Any] = []
+        self.funding: dict[str, str] = {}
         self.trades: list[tuple[int, int, str, str]] = []
         self.asked: list[str] = []
         self.now_ms: Callable[[], int] = lambda: 1 << 62
@@ -61,6 +65,11 @@ class FakeExchange:
             return web.json_response([self.pairs, [], [], [["TH1BTC"]]])
         if path.startswith("conf/"):
             return web.json_response([[] for _ in path.split(",")])
+        if path.startswith("book/f"):  # what lenders offer, by currency
+            book = self.funding.get(path.split("/")[1])
+            if book is None:
+                return web.json_response(["error", 10020, "symbol: invalid"], status=500)
+            return web.Response(text=book, content_type="application/json")
         if path.startswith("book/"):
             if self.broken:
                 answer = self.broken.pop(0)

@@ -166,6 +166,20 @@ def test_a_reorganisation_during_an_outage_is_found_at_the_start(kind: Kind) -> 
     play(kind, act)
 
 
+def test_a_reorganisation_to_a_block_of_the_same_second_is_found_by_the_hash(kind: Kind) -> None:
+    async def act(scene: Scene) -> None:
+        await scene.follower.start(None)
+        scene.grow(2)
+        last = (await scene.block(), await scene.block())[1]
+        booked = scene.follower.line.hash_at(last.height) or ""
+        scene.server.raws = chain(6, SHARED, salt=9)
+        again = Scene(scene.server, scene.source, scene.clock, RULES)
+        with pytest.raises(DeepReorganisationError, match="block 31, whose dividend was booked"):
+            await again.follower.start(last, booked)
+
+    play(kind, act)
+
+
 def test_a_branch_without_more_work_is_not_followed(kind: Kind) -> None:
     """A source that turns back, or a server of a pool of servers on another branch of equal length."""
 

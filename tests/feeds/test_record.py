@@ -17,13 +17,16 @@ import pytest
 
 from bot.chain.chain import load as load_chain
 from bot.config import load_settings
-from bot.core.events import Block, Quote
+from bot.core.events import BTC, Block, Quote, SwapRate
+from bot.core.events import CONTRACT as LOTS
 from bot.core.units import NS_PER_S
 from bot.errors import HistoryError, OutputError
 from bot.feeds.join import LiveFeed, make_feed
 from bot.feeds.record import Recorder
+from bot.feeds.recorded_rates import RateFile
 from bot.history.days import day_files
-from bot.history.load import load_market
+from bot.history.fields import iso_utc
+from bot.history.load import load_market, load_rates
 from bot.run import load_run, params_type, run_plan
 from tests.feeds.chains import ManualClock, time_of
 from tests.feeds.fake_exchange import FakeExchange
@@ -190,6 +193,61 @@ def test_a_recording_is_gone_on_with_after_a_stop(config: Path, tmp_path: Path) 
     stored = {block.height for block in load_chain(out / "chain").blocks}
     assert set(heights[:-1]) <= stored
     assert history.sources[0].gaps
+
+
+def test_recorded_swap_rates_let_a_backtest_sell_short(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "recorded"
+    live_text = config.read_text().replace("use: hold_long", "use: hold_short, params: {size: 1 contract}")
+    config.write_text(live_text + "swap: {source: funding_book, poll: 5 min}\nfills: {loan_term: 2 d}\n")
+    kept: list[Any] = []
+
+    async def act(world: World, feed: Callable[[], LiveFeed]) -> None:
+        world.exchange.funding = {"fTH1": "[[0.0101,30,1,7.5]]", "fBTC": "[[0.0006,2,1,100]]"}
+        made = feed()
+        assert made.name.endswith("swap rates of the funding book of bitfinex")
+        recorder = recorder_in(out, config)
+        kept.extend(await record(made, recorder, lambda event: isinstance(event, Block) and event.height >= FIRST + 46))
+        recorder.close()
+
+    live(config, act)
+    rates = [event for event in kept if isinstance(event, SwapRate)]
+    assert {rate[1:] for rate in rates} == {(LOTS, 10_100_000, 750), (BTC, 600_000, 100 * 10**8)}
+    backtest = config.read_text().replace("chain: bitcoin-core", "chain: recorded/chain")
+    backtest = backtest.replace("feed: ccxt", "feed: history").replace(
+        "swap: {source: funding_book, poll: 5 min}\n", ""
+    )
+    run = "history: {market: recorded, swap_rates: recorded/JULY-swap-rates.csv}\n"
+    run += f"run: {{start: {iso_utc(rates[0].time_ns // NS_PER_S * NS_PER_S)}, end: 2014-07-26T05:00:00Z}}\n"
+    (tmp_path / "backtest.yaml").write_text(backtest + run)
+    loaded = load_run(tmp_path / "backtest.yaml")
+    assert loaded.history.rates == rates
+    result = run_plan(loaded.plans[0], "reference")
+    assert result.marks[-1].position_lots == -100 and any(p.kind == "interest" for p in result.postings)
+
+
+def test_a_swap_rate_that_was_cut_off_anywhere_is_dropped_and_the_rest_kept(config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text().replace("URL", "http://127.0.0.1:1"))
+    contract = load_settings(config, params_type).contract
+    path, start_ns = tmp_path / "JULY-swap-rates.csv", contract.start_ns
+    kept = [SwapRate(start_ns, LOTS, 10**7, 700), SwapRate(start_ns + 1, BTC, 600_000, 10**10)]
+
+    def write(rates: list[SwapRate]) -> int:
+        file = RateFile(tmp_path, contract, {"simulated": "false", "interval": "60 s"})
+        for rate in rates:
+            file.add(rate)
+        file.close()
+        return file.dropped_bytes
+
+    write(kept)
+    whole = path.read_bytes()
+    assert load_rates(path, contract).rates == kept
+    first_row, last_row = whole.index(b"2014-07-25T"), whole[:-1].rindex(b"\n") + 1
+    for cut in range(last_row, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert write(kept[1:]) == cut - last_row and path.read_bytes() == whole
+    for cut in range(first_row + 1):
+        path.write_bytes(whole[:cut])
+        assert write(kept) == cut and path.read_bytes() == whole
 
 
 def quotes(count: int, start_ns: int) -> Iterator[Quote]:

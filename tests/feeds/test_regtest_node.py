@@ -1,19 +1,10 @@
-"""The block source on a real node program: bcoin (npm) on a regtest chain of its own, mining as it is told.
-
-FAIRHASH_BCOIN names the directory where `npm install --ignore-scripts bcoin` was run; .ci/run does that.
-"""
+"""The block source on a real node program, mining as it is told."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,14 +15,9 @@ from bot.feeds.blocks import BlockFollower, FollowRules
 from bot.feeds.errors import DeepReorganisationError, RefusedAccessError, UnreachableError
 from bot.feeds.http import JsonHttp
 from bot.feeds.patience import Patience
+from tests.feeds.regtest import NOBODY, bcoin, free_port, needs_node, rpc
 
-NOBODY = "R9NVxTj2ewfiTUzAfn7FSsq9kxNt6fjaaZ"
-"""A regtest address in bcoin's spelling, of a public key's hash that is 20 bytes of 1."""
-BCOIN = os.environ.get("FAIRHASH_BCOIN", "")
-pytestmark = pytest.mark.skipif(
-    not (BCOIN and shutil.which("node") and (Path(BCOIN) / "node_modules/bcoin/bin/node").is_file()),
-    reason="FAIRHASH_BCOIN does not name a directory with bcoin in it, or there is no node: see tests/feeds",
-)
+pytestmark = needs_node
 
 
 class WallClock:
@@ -44,37 +30,10 @@ class WallClock:
         await asyncio.sleep(duration_ns / 1e9)
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("bcoin")
-    port = free_port()
-    words = ["node", str(Path(__file__).parent / "bcoin-node.js"), "--network", "regtest", "--memory", "true"]
-    words += ["--prefix", str(directory), "--http-port", str(port), "--http-host", "127.0.0.1"]
-    words += ["--port", str(free_port()), "--listen", "false", "--no-dns", "--api-key", "secret"]
-    with (directory / "log").open("wb") as log:
-        node = subprocess.Popen(words, stdout=log, stderr=log, env={**os.environ, "NODE_BACKEND": "js"})
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        node.terminate()
-        node.wait(20)
-
-
-async def rpc(url: str, method: str, *params: Any) -> Any:
-    """Ask the node for something that only a miner would."""
-    http = JsonHttp("miner", url, 60 * NS_PER_S, lambda: ("x", "secret"))
-    try:
-        answer = await http.post("/", {"id": 1, "method": method, "params": list(params)})
-        assert answer["error"] is None, answer
-        return answer["result"]
-    finally:
-        await http.close()
+    with bcoin(tmp_path_factory.mktemp("bcoin")) as address:
+        yield address
 
 
 def follower(url: str, told: list[str], password: str = "secret", confirmations: int = 2) -> BlockFollower:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import aiohttp
 import pytest
 
 from bot.app.paper import refuse_other_chain, trade_live
+from bot.cli import main
 from bot.config import load_settings
 from bot.core.events import Block, Quote
 from bot.core.units import NS_PER_S
@@ -120,6 +122,7 @@ def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals
         node.first_height, node.chain = FIRST, "main"
         await node.start(port)
         await exchange.start()
+        exchange.funding = {"fTH1": "[[0.01,30,1,7.5]]", "fBTC": "[]"}
         clock = ManualClock((time_of(RAWS[first]) + 1) * NS_PER_S)
 
         def move() -> None:
@@ -184,3 +187,37 @@ def test_half_live_sources_and_a_speed_are_refused(tmp_path: Path, sources: str,
     settings = load_settings(write_config(tmp_path, 1, sources), params_type)
     with pytest.raises(ConfigError, match=told):
         asyncio.run(trade_live(settings, options_in(tmp_path, speed), ManualClock(0)))
+
+
+@pytest.mark.parametrize(
+    "swap",
+    [
+        "{source: funding_book, poll: 1 min}",
+        "{source: stated, schedule: [{from: 2014-07-01T00:00:00Z, rate: 1 %/day, available: 7.5 contracts}]}",
+    ],
+)
+def test_a_strategy_sells_short_at_live_swap_rates_and_everybody_is_told_their_source(
+    tmp_path: Path, swap: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = write_config(tmp_path, port)
+    shorts = "strategies: [{use: hold_short, params: {size: 5 contracts}}]"
+    config.write_text(config.read_text().partition("strategies:")[0] + f"swap: {swap}\n{shorts}\n")
+    ended = trade(tmp_path, port, 11, 24, signal.SIGTERM)
+    (desk,) = ended.daemon.desks.values()
+    assert desk.session.exchange.position_lots("hold_short") == -500
+    assert {loan.rate_ppb_day for loan in desk.session.state.loans.values()} == {10_000_000}
+    source = "of the funding book of bitfinex" if "funding_book" in swap else "stated in the configuration"
+    place = ["--journal", str(tmp_path / "a.journal")]
+    assert main(["status", *place]) == 0
+    shown = capsys.readouterr().out
+    lots = 750 if "book" in swap else 250  # the book was told again since
+    assert f"swap rate 1.0000 %/day, {lots} lots to borrow" in shown and f"swap rates {source}" in shown
+    assert main(["explain", str(config), "--json"]) == 0
+    rows = {row["path"]: row["value"] for row in json.loads(capsys.readouterr().out)["settings"]}
+    assert rows["swap.source"] == ("funding_book" if "book" in swap else "stated")
+    journal = Journal(tmp_path / "a.journal")
+    agree(replayed(journal))
+    journal.close()

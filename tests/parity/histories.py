@@ -15,6 +15,7 @@ from typing import Any
 import strategies
 from backtests.plan import Plan
 from bot.chain.difficulty import BLOCKS_PER_EPOCH, bits_from_target, target_from_bits
+from bot.chain.network import MAINNET
 from bot.core.contract import ENTRY_NOTIONAL, FPPS, MARK, PPS, PRO_RATA, CollateralStep, Contract, Lending, MarginStep
 from bot.core.contract import Payout as PayoutRule
 from bot.core.events import BTC, CONTRACT, Bar, Block, Quote, SwapRate
@@ -23,7 +24,6 @@ from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, SAT_PER_BTC
 from bot.history.series import History
 from bot.model.fair_value import FairValue
 from bot.model.growth import Flat, Trailing
-from bot.model.knowledge import GENESIS_TIME_S
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 from strategies.view import NEVER, Target, View, Wake
@@ -171,7 +171,7 @@ def _quotes(draw: random.Random, times: list[int], price: int, tick: int) -> lis
 
 def _past_epochs() -> list[tuple[int, int]]:
     first_s = START_NS // NS_PER_S - EPOCHS * 1_209_600
-    starts = [GENESIS_TIME_S, *(first_s + i * 1_209_600 for i in range(1, EPOCHS))]
+    starts = [MAINNET.genesis_time_s, *(first_s + i * 1_209_600 for i in range(1, EPOCHS))]
     return [(start_s, bits_from_target(_target(i - EPOCHS))) for i, start_s in enumerate(starts)]
 
 

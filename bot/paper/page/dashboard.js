@@ -51,6 +51,7 @@ function table(id, heads, rows, none) {
 function showTop(now) {
   byId('title').textContent = state.title;
   document.title = (now ? btc(now.price_sat, 4) + ' ' : '') + state.title;
+  byId('feed').textContent = state.feed;
   byId('version').textContent = 'fairhash ' + state.version;
   const health = byId('health');
   health.textContent = state.health.status;
