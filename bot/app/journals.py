@@ -105,7 +105,7 @@ def replay(options: Namespace) -> Outcome:
 
     with readable(_path(options)) as journal:
         began = time.monotonic()
-        daemon = Daemon(journal)
+        daemon = Daemon(journal, whole=True)
         daemon.recover()
         took_s = time.monotonic() - began
         document = {**standing.status(daemon), "seconds": round(took_s, 3)}
