@@ -177,11 +177,7 @@ class Journal:
             self._fold()
 
     def store(self, statements: Statements) -> None:
-        """Write what follows from entries in one transaction, durably; nothing may wait for a commit.
-
-        Raises JournalFullError, without effect, and JournalBrokenError as `commit` does.
-        """
-        assert not self.pending, "what follows from entries is kept once they are"
+        """Write what follows from durable entries in one transaction of its own. Raises as `commit` does."""
         self._write(statements)
         self._unfolded += sum(len(rows) for _, rows in statements)
 

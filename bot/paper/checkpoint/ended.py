@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from bot.core.order import Order
 from bot.core.units import NS_PER_DAY
-from bot.paper.checkpoint.past import KEPT, Past, Row
+from bot.paper.checkpoint.past import Past, Row
 from bot.paper.checkpoint.plain import made, plain, written
 from bot.paper.entries import cid_key, key_of
 
@@ -39,9 +39,9 @@ class _Listed(Iterable[V]):
 class Orders(dict[int, Order]):
     """All orders by id. Those of the file are made anew at each look: an ended order is for reading."""
 
-    def __init__(self, past: Past, kept: int = KEPT) -> None:
+    def __init__(self, past: Past) -> None:
         super().__init__()
-        self._past, self._most = past, kept
+        self._past = past
         self._kept_before = 0  # orders with lower ids may be in the file alone
         self._kept: set[int] = set()  # ended, in the file and in memory
 
@@ -104,7 +104,8 @@ class Orders(dict[int, Order]):
             yield super().__getitem__(held)
 
     def __len__(self) -> int:
-        raise TypeError("how many orders there ever were is not kept")  # len would be that of memory
+        kept = self._past.count(ORDER) if self._kept_before else 0
+        return kept + super().__len__() - len(self._kept)
 
     def unkept(self) -> list[Row]:
         """Return the rows of all that have ended and are not in the file yet."""
@@ -115,7 +116,7 @@ class Orders(dict[int, Order]):
         ended = [order for order in self.in_memory if not order.is_live]
         self._kept.update(order.id for order in ended)
         self._kept_before = next_id
-        gone = ended[: max(len(ended) - self._most, 0)]
+        gone = ended[: max(len(ended) - self._past.kept, 0)]
         for order in gone:
             del self[order.id]
             self._kept.discard(order.id)
@@ -180,6 +181,13 @@ class Cids(dict[Cid, int]):
                 command = order.command
                 self[(command.user, command.cid, command.time_ns // NS_PER_DAY)] = order.id  # rounded down
         self._first_day = time_ns // NS_PER_DAY + 1  # rounded down
+
+
+def newest_first(orders: dict[int, Order], placed_by_ns: int) -> Iterator[Order]:
+    """Yield the orders that were placed by a time, the newest first."""
+    if isinstance(orders, Orders):
+        return orders.by_id(newest=True, placed_by_ns=placed_by_ns)
+    return (order for order in reversed(orders.values()) if order.command.time_ns <= placed_by_ns)
 
 
 def _order(text: str) -> Order:

@@ -29,6 +29,7 @@ class Past:
 
     def __init__(self, journal: Journal, venue: str) -> None:
         self.venue = venue
+        self.kept = KEPT
         self._journal = journal
 
     def row(
@@ -57,6 +58,11 @@ class Past:
         question = "SELECT number FROM past WHERE venue = ? AND kind = ? AND about = ? ORDER BY number"
         return [number for (number,) in self._journal.rows(question, (self.venue, kind, about))]
 
+    def count(self, kind: str) -> int:
+        """Return how many rows of a kind there are."""
+        question = "SELECT count(*) FROM past WHERE venue = ? AND kind = ?"
+        return int(self._journal.rows(question, (self.venue, kind))[0][0])
+
     def number_of(self, key: str) -> int | None:
         """Return the number of the row with this key."""
         rows = self._journal.rows("SELECT number FROM past WHERE venue = ? AND key = ?", (self.venue, key))
@@ -79,11 +85,14 @@ class Tail(Generic[T]):
         *,
         user: str = "",
         about: Callable[[T], int] | None = None,
-        kept: int = KEPT,
+        kept: int = 0,
     ) -> None:
-        """Begin with `count` items that are in the file. Items are numbers, or named tuples of plain values: `hint`."""
+        """Begin with `count` items that are in the file. Items are numbers, or named tuples of plain values: `hint`.
+
+        `about` is what a row can be found by; at least `kept` items stay in memory (0: as few as of anything).
+        """
         self._past, self._kind, self._hint, self._user, self._about = past, kind, hint, user, about
-        self._most = kept
+        self._most = kept or past.kept
         self._items: list[T] = []
         self._first = self.stored = count
         self.append = self._items.append
@@ -106,6 +115,13 @@ class Tail(Generic[T]):
         if number >= self._first:
             return self._items[number - self._first]
         return self._read(number, number)[0]
+
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tail | list):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
 
     def __setitem__(self, at: int, item: T) -> None:
         assert at == -1 and len(self) > self.stored, "only what is not in the file may change"
