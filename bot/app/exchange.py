@@ -41,6 +41,8 @@ def exchange(options: Namespace) -> Outcome:
     terms, rules, start_ns = plan.settings.contract, plan.settings.rules, plan.settings.start_ns
     feed = replay_feed(run)
     service = Service.open(journal, terms, rules, start_ns, {"feed": feed.name, "simulated_prices": run.simulated})
+    if service.checkpoints.distrusted:
+        progress(service.checkpoints.distrusted)
     try:
         market = Market(service, feed, options.speed, time.monotonic_ns, start_ns)
         server = Server(Protocol(service, service.tape, keys), market, lambda: time.time_ns() // 10**6)

@@ -207,6 +207,8 @@ def _asked(options: Namespace, request: dict[str, Any]) -> dict[str, Any]:
     try:
         daemon = Daemon(journal)
         daemon.recover()
+        if daemon.checkpoints is not None and daemon.checkpoints.distrusted:
+            progress(daemon.checkpoints.distrusted)
         return carry_out(daemon, request)
     finally:
         journal.close()

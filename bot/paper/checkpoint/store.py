@@ -49,7 +49,7 @@ class Checkpoints:
         self, journal: Journal, document: Callable[[], dict[str, Any]], kept: Callable[[], Iterable[Kept]]
     ) -> None:
         self._journal, self._document, self._kept = journal, document, kept
-        self.taken_at = self._tried_at = 0
+        self.taken_at = self.resumed_at = self._tried_at = 0
         self.distrusted = ""
         """Why the checkpoint that was there was not gone on from; empty if it was, or if there was none."""
 
@@ -66,12 +66,12 @@ class Checkpoints:
                     go_on(document)
                 except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, FairhashError) as error:
                     raise Distrusted(f"at entry {sequence} cannot be gone on from: {error}") from error
-                self.taken_at = self._tried_at = sequence
+                self.taken_at = self.resumed_at = self._tried_at = sequence
         except Distrusted as why:
             self.distrusted = f"the checkpoint {why}; replaying every entry in its place"
             begin_anew()
             forget(self._journal)
-        return self.taken_at
+        return self.resumed_at
 
     def replay(self, first: int, carry_out: Callable[[Entry], None]) -> None:
         """Carry out the entries from `first` on, with a checkpoint now and then. Raises as `carry_out` does."""
