@@ -49,7 +49,7 @@ def ours(path: Path) -> dict[str, Any]:
     """Return the latencies of our daemon in microseconds: until the order is decided, and until it is durable."""
     import gc
 
-    from benchmarks.paper import _daemon, _events
+    from benchmarks.paper import _events, begun
     from bot.core.events import Quote
     from bot.feeds.amounts import Scale, lots_down, price_sat_down, price_sat_up
 
@@ -57,7 +57,7 @@ def ours(path: Path) -> dict[str, Any]:
     scale = Scale(Decimal(1), 100, "benchmark")
     decided, durable, line = [], [], next(lines)
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
-        daemon = _daemon(Path(place) / "a.journal")
+        daemon = begun(Path(place) / "a.journal")
         gc.collect()
         gc.freeze()
         for event in _events(QUOTES * 6 // 5):

@@ -19,7 +19,25 @@ from bot.errors import JournalError, Problem
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
 from bot.paper.asking import Asking
-from bot.paper.entries import ALL_VENUES, HALT, NOTE, PARAMS, SKIP, Control, Event, encode, rank_of, time_of
+from bot.paper.checkpoint import session as sessions
+from bot.paper.checkpoint.exchange import History
+from bot.paper.checkpoint.past import Past
+from bot.paper.checkpoint.plain import made
+from bot.paper.checkpoint.store import Checkpoints
+from bot.paper.entries import (
+    ALL_VENUES,
+    HALT,
+    NOTE,
+    PARAMS,
+    SKIP,
+    Control,
+    Entry,
+    Event,
+    decode,
+    encode,
+    rank_of,
+    time_of,
+)
 from bot.paper.journal import Journal
 from bot.session import ASKING
 from bot.trader import RiskLimits
@@ -36,18 +54,32 @@ MAX_DEATHS: Final = 2
 class Daemon:
     """What runs: `last` is the last event that was taken in, `steps` how many there were, those recovered included."""
 
-    def __init__(self, journal: Journal, on_failure: str = HALT, keep: bool = False) -> None:
+    def __init__(self, journal: Journal, on_failure: str = HALT, keep: bool = False, whole: bool = False) -> None:
         """Read the journal's head and set the desks up as it says; `recover` comes next.
 
-        `on_failure` is the control for a strategy that fails. `keep` records moves and marks, for results.
+        `on_failure` is the control for a strategy that fails. `whole` replays every entry and keeps all orders and
+        fills in memory; `keep` records moves and marks besides, for results.
         """
         self.journal = journal
         self.head = read_head(journal)
-        self.config: str = self.head["config"]
-        self.limits = RiskLimits(**self.head["limits"])
-        self.desks = {session.user: Desk(journal, session) for session in sessions_of(self.head, keep)}
+        self.keeps_moves = keep
+        self.checkpoints: Checkpoints | None = None
+        if not whole and not keep:
+            self.checkpoints = Checkpoints(journal, self.document, lambda: self._histories.values())
+        self._sit_down()
         self.on_failure = on_failure
         self.asking: Asking | None = None
+
+    def _sit_down(self) -> None:
+        """Set up everything as it was at the journal's head."""
+        self.config: str = self.head["config"]
+        self.limits = RiskLimits(**self.head["limits"])
+        self.desks = {s.user: Desk(self.journal, s) for s in sessions_of(self.head, self.keeps_moves)}
+        self._histories = {
+            name: History(desk.session.exchange, Past(self.journal, name))
+            for name, desk in self.desks.items()
+            if self.checkpoints is not None
+        }
         self.last: Event | None = None
         self.steps = 0
         self._deciding: Desk | None = None
@@ -58,26 +90,54 @@ class Daemon:
     def recover(self) -> None:
         """Come to where the journal ends. Raises JournalError for entries that do not fit it."""
         with paused_collector():
-            self._recover()
+            if self.checkpoints is None:
+                for entry in self.journal.entries(2):
+                    self.carry_out(entry)
+            else:
+                at = self.checkpoints.resume(self._resume, self._sit_down)
+                self.checkpoints.replay(max(at + 1, 2), self.carry_out)
 
-    def _recover(self) -> None:
-        desks = list(self.desks.values())
-        for entry in self.journal.entries(2):
-            try:
-                content: Any = entry.content()
-                if entry.is_event:
-                    self.last = content
-                    self.steps += 1
-                    for desk in desks:
-                        desk.replay_event(content)
-                elif isinstance(content, Control) and content.action in (PARAMS, SKIP, NOTE):
-                    if content.action == PARAMS:
-                        self._reload(content.text)
-                else:
-                    self.desks[entry.venue].replay(content)
-            except (ValueError, LookupError) as error:
-                what = f"entry {entry.sequence} does not fit what comes before it: {entry.kind}: {error}"
-                raise JournalError([Problem(str(self.journal.path), what, "use the fairhash that wrote it")]) from error
+    def carry_out(self, entry: Entry) -> None:
+        """Carry out the next entry of the journal again. Raises JournalError if it does not fit what came before."""
+        try:
+            content: Any = entry.content()
+            if entry.is_event:
+                self.last = content
+                self.steps += 1
+                for desk in self.desks.values():
+                    desk.replay_event(content)
+            elif isinstance(content, Control) and content.action in (PARAMS, SKIP, NOTE):
+                if content.action == PARAMS:
+                    self._reload(content.text)
+            else:
+                self.desks[entry.venue].replay(content)
+        except (ValueError, LookupError) as error:
+            what = f"entry {entry.sequence} does not fit what comes before it: {entry.kind}: {error}"
+            raise JournalError([Problem(str(self.journal.path), what, "use the fairhash that wrote it")]) from error
+
+    def document(self) -> dict[str, Any]:
+        """Return all that recovery brings back, as plain values: what a checkpoint says."""
+        return {
+            "steps": self.steps,
+            "last": None if self.last is None else [type(self.last).__name__, encode(self.last)],
+            "params": self._params(),
+            "desks": {name: sessions.document_of(desk.session) for name, desk in self.desks.items()},
+        }
+
+    def _resume(self, document: dict[str, Any]) -> None:
+        if document["desks"].keys() != self.desks.keys():
+            raise ValueError("its strategies are others")
+        for name, desk in self.desks.items():
+            kept = document["desks"][name]
+            sessions.resume(desk.session, kept)
+            self._histories[name].resume(kept["exchange"])
+        self.steps = made(int, document["steps"])
+        self.last = None if document["last"] is None else decode(*made(list[str], document["last"]))
+        if document["params"] != self._params():
+            self._reload(made(str, document["params"]))
+
+    def _params(self) -> str:
+        return json.dumps({"config": self.config, "limits": asdict(self.limits)}, sort_keys=True)
 
     # Live ---------------------------------------------------------------------------------------------------
 
@@ -92,6 +152,8 @@ class Daemon:
             if proof and not any(refused):
                 note = Control(self.time_ns, NOTE, BY_CHAIN, proof)
                 self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
+        if self.checkpoints is not None:
+            self.checkpoints.take(self.journal.sequence, self.journal.hash)
         return [why for why in refused if why]
 
     def step(self, event: Event, now_ns: int | None = None) -> str:

@@ -18,7 +18,6 @@ from bot.paper.bitfinex.protocol import Flood, Protocol, Request
 from bot.paper.entries import Event
 from bot.paper.keys import parse_keys
 from bot.paper.service import Service
-from bot.paper.tape import Tape
 from bot.venues.in_process import ADDRESS, carrier, mount
 from tests.contracts import START_NS, th1
 
@@ -41,7 +40,6 @@ class Bench:
         self.path = directory / "exchange.journal"
         self.contract = contract or th1()
         self.flood = flood
-        self.tape = Tape()
         self.open()
         self.seconds = 0
         if quoted:
@@ -54,7 +52,7 @@ class Bench:
     def open(self) -> None:
         """Open the service, anew after `close`."""
         self.service = Service.open(self.path, self.contract, MarketRules(demand=(0, 1_000)), START_NS)
-        self.protocol = Protocol(self.service, self.tape, parse_keys(KEYS, "keys"), self.flood)
+        self.protocol = Protocol(self.service, self.service.tape, parse_keys(KEYS, "keys"), self.flood)
 
     def restart(self) -> None:
         """Let go of the journal and come back from it."""
@@ -67,7 +65,6 @@ class Bench:
 
     def see(self, event: Event) -> None:
         self.service.see(event)
-        self.tape.see(event)
 
     def quote(self, bid_sat: int, ask_sat: int, lots: int = 500, after_s: int = 60) -> None:
         """Show a quote a while later; what waits is matched with it."""

@@ -251,6 +251,12 @@ def snapshot(state: State) -> dict[str, Any]:
             plain["ledger"] = (dict(value.balances), list(value.moves), value.count, value.transaction)
         elif field.name in ("venue", "due_ns", "rank"):
             continue  # names that never change; when to look again, too early or not; a guard of the order of events
+        elif field.name == "orders":
+            plain["orders"] = {order.id: copy.deepcopy(order) for order in value.values()}  # the file's too
+        elif field.name == "by_cid":
+            named = [o.command for o in state.orders.values() if not o.forced]
+            cids = [(command.user, command.cid, command.time_ns // NS_PER_DAY) for command in named]
+            plain["by_cid"] = {cid: value[cid] for cid in cids}
         elif field.name == "live":
             plain["live"] = [order.id for order in value]
         elif field.name in ("contract", "rules"):

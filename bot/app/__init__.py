@@ -20,6 +20,7 @@ COMMANDS: dict[tuple[str, str | None], Callable[[Namespace], Outcome]] = {
     ("journal", "replay"): journals.replay,
     ("journal", "export"): journals.export,
     ("journal", "accept"): journals.accept,
+    ("journal", "forget"): journals.forget,
     ("exchange", None): exchange.exchange,
     ("parity", None): runs.parity,
     ("check", None): runs.check,

@@ -29,7 +29,6 @@ def exchange(options: Namespace) -> Outcome:
     from bot.paper.market import Market
     from bot.paper.server import Server, check_host
     from bot.paper.service import Service
-    from bot.paper.tape import Tape
     from bot.run import load_run
 
     check_host(options.host, options.expose)
@@ -42,10 +41,11 @@ def exchange(options: Namespace) -> Outcome:
     terms, rules, start_ns = plan.settings.contract, plan.settings.rules, plan.settings.start_ns
     feed = replay_feed(run)
     service = Service.open(journal, terms, rules, start_ns, {"feed": feed.name, "simulated_prices": run.simulated})
+    if service.checkpoints.distrusted:
+        progress(service.checkpoints.distrusted)
     try:
-        tape = Tape()
-        market = Market(service, tape, feed, options.speed, time.monotonic_ns, start_ns)
-        server = Server(Protocol(service, tape, keys), market, lambda: time.time_ns() // 10**6)
+        market = Market(service, feed, options.speed, time.monotonic_ns, start_ns)
+        server = Server(Protocol(service, service.tape, keys), market, lambda: time.time_ns() // 10**6)
 
         def ready(host: str, port: int) -> None:
             for line in _greeting(run, f"http://{host}:{port}", journal, options.speed, notes):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bot.paper.entries import Entry
     from bot.paper.journal import Journal
 
+_AS_REPLAYED = ", as the replay has them"
+
 
 def status(options: Namespace) -> Outcome:
     """Say how a paper run stands."""
@@ -88,11 +90,30 @@ def show(options: Namespace) -> Outcome:
 
 
 def verify(options: Namespace) -> Outcome:
-    """Check every entry against the hash chain."""
+    """Check every entry against the hash chain, carry all out again, and hold the checkpoint against that."""
+    from bot.verifying import verify as verified
+
     with readable(_path(options)) as journal:
-        count = sum(1 for _ in journal.entries())
+        entries, checkpoint, past = verified(journal)
         digest = journal.hash.hex()
-    return Outcome(f"{count} entries, every hash fits; the last is {digest}", {"entries": count, "hash": digest})
+    kept = f"the checkpoint at entry {checkpoint} and {past} rows of the past are" if checkpoint else "no checkpoint is"
+    text = f"{entries} entries, every hash fits; the last is {digest}\n{kept} there{_AS_REPLAYED if checkpoint else ''}"
+    return Outcome(text, {"entries": entries, "hash": digest, "checkpoint": checkpoint, "past": past})
+
+
+def forget(options: Namespace) -> Outcome:
+    """Drop what follows from the entries, checkpoint and past: the next start makes them anew."""
+    from bot.paper.checkpoint.store import forget as dropped
+    from bot.paper.journal import Journal
+
+    path = _path(options)
+    journal = Journal(path)
+    try:
+        dropped(journal)
+    finally:
+        journal.close()
+    text = f"{path}: checkpoint and past dropped; the next start makes them anew from {journal.sequence} entries"
+    return Outcome(text, {"journal": str(path), "entries": journal.sequence})
 
 
 def replay(options: Namespace) -> Outcome:
@@ -105,7 +126,7 @@ def replay(options: Namespace) -> Outcome:
 
     with readable(_path(options)) as journal:
         began = time.monotonic()
-        daemon = Daemon(journal)
+        daemon = Daemon(journal, whole=True)
         daemon.recover()
         took_s = time.monotonic() - began
         document = {**standing.status(daemon), "seconds": round(took_s, 3)}
@@ -186,6 +207,8 @@ def _asked(options: Namespace, request: dict[str, Any]) -> dict[str, Any]:
     try:
         daemon = Daemon(journal)
         daemon.recover()
+        if daemon.checkpoints is not None and daemon.checkpoints.distrusted:
+            progress(daemon.checkpoints.distrusted)
         return carry_out(daemon, request)
     finally:
         journal.close()

@@ -76,6 +76,8 @@ class Running:
             self.voice = Voice(feed.simulated, as_json)
             self._told = {name: self._marks(name) for name in self.daemon.desks}
             took_s = time.monotonic() - began
+            if self.daemon.checkpoints is not None and self.daemon.checkpoints.distrusted:
+                self._log("checkpoint", text=self.daemon.checkpoints.distrusted)
             self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
             if mourned:
                 self._log("halted", strategy=mourned, text="the process died twice while it was asked")

@@ -65,7 +65,12 @@ def _journals(commands: Any) -> None:
     show.add_argument("--first", type=whole, default=0, help="the first one; default: so that the last ones are shown")
     show.add_argument("--last", type=whole, default=20, help="how many; default: 20")
     _journal(show)
-    verify = command(actions, "verify", "check every entry against the hash chain", "fairhash journal verify")
+    verify = command(
+        actions,
+        "verify",
+        "check every entry against the hash chain, carry all out again, and hold the checkpoint against that",
+        "fairhash journal verify",
+    )
     _journal(verify)
     replay = command(
         actions, "replay", "carry everything out again and say what it comes to", "fairhash journal replay"
@@ -83,6 +88,13 @@ def _journals(commands: Any) -> None:
         "fairhash journal accept --journal restored.journal",
     )
     _journal(accept)
+    forget = command(
+        actions,
+        "forget",
+        "drop the checkpoint and what is kept with it; the next start makes them anew from the entries",
+        "fairhash journal forget",
+    )
+    _journal(forget)
 
 
 def _journal(parser: argparse.ArgumentParser, text: str = "default: the one in runs/") -> None:

@@ -286,15 +286,15 @@ class FairValue:
 
     # How the line is found
 
-    def _begin_epoch(self) -> None:
-        """Forget the line: the path has changed."""
+    def _begin_epoch(self, fees_sat: float | None = None) -> None:
+        """Forget the line: the path has changed. `fees_sat`: the fees that were expected then, if that was before."""
         chain, payout = self._chain, self._contract.payout
         self._share_per_s = share_of_reward_per_s(
             self._contract.hash_rate_hs, chain.target, payout.fee_ppm, payout.exact_hashes
         )
         self._parts: list[tuple[float, float, float, int]] = []
         self._edges: list[_Edge] = []
-        self._fees_sat = self._expected_fees_sat()
+        self._fees_sat = self._fees_then_sat = self._expected_fees_sat() if fees_sat is None else fees_sat
         self._law, self._clock = None, self._random_clock()
         self._from_ns, self._until_ns = chain.known_ns, -INT64_MAX  # no time lies between: the next call finds it
         self._reprice()

@@ -36,7 +36,7 @@ class ChainKnowledge:
     `epoch_start_ns` is the header time of its first block, `target` its proof-of-work target, `growth` the
     expected ln(D_next/D) of the coming retarget, `steps` the lengths and decays of the coming epochs (the last one goes
     on), `path` the forecast behind them if the model makes one, `known_ns` the time of the latest event in it,
-    `sharpened_ns` the time of the one from which the path was last forecast.
+    `sharpened_ns` the time of the one from which the path was last forecast, `sharpened_gaps` its number in the epoch.
     """
 
     path: PathForecast | None = None
@@ -83,7 +83,7 @@ class ChainKnowledge:
         self.epoch_start_ns = start_s * NS_PER_S
         self.target = target
         self.difficulty = difficulty_float(target, self._max_target)
-        self.sharpened_ns = self.epoch_start_ns
+        self.sharpened_ns, self.sharpened_gaps = self.epoch_start_ns, 0
         known = tuple(self._log_ratios)
         model = path_model(self._growth_model)
         if model is None:
@@ -102,12 +102,17 @@ class ChainKnowledge:
     def _sharpen(self, height: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
         gaps = height % BLOCKS_PER_EPOCH
-        model = path_model(self._growth_model)
-        if model is None or gaps == 0 or gaps % SHARPEN_BLOCKS or time_ns <= self.epoch_start_ns:
+        if path_model(self._growth_model) is None or gaps == 0 or gaps % SHARPEN_BLOCKS:
             return False
+        return time_ns > self.epoch_start_ns and self._look(gaps, time_ns)
+
+    def _look(self, gaps: int, time_ns: int) -> bool:
+        """Forecast the path anew from the epoch's first `gaps` gaps, which are over at `time_ns`."""
+        model = path_model(self._growth_model)
+        assert model is not None, "growth without a path has nothing to look at"
         seconds = (time_ns - self.epoch_start_ns) / NS_PER_S
         self._take(model.with_blocks_seen(self._at_retarget, self._epoch, gaps, seconds))
-        self.sharpened_ns = time_ns
+        self.sharpened_ns, self.sharpened_gaps = time_ns, gaps
         return True
 
     @property

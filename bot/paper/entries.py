@@ -174,9 +174,13 @@ def rank_of(event: Event) -> int:
 def key_of(venue: str, command: Command) -> str | None:
     """Return what makes a command one of its kind: an order's user, cid and UTC day; nothing else has such a key."""
     if isinstance(command, PlaceOrder):
-        user = command.user if command.user.isascii() else ascii(command.user)
-        return f"{venue}/{user}/{command.cid}/{command.time_ns // NS_PER_DAY}"  # rounded down
+        return cid_key(venue, command.user, command.cid, command.time_ns // NS_PER_DAY)  # rounded down
     return None
+
+
+def cid_key(venue: str, user: str, cid: int, day: int) -> str:
+    """Return the key of the order that a user's cid names on a UTC day, counted from 1970."""
+    return f"{venue}/{user if user.isascii() else ascii(user)}/{cid}/{day}"
 
 
 def next_hash(before: bytes, sequence: int, kind: str, venue: str, time_ns: int, key: str | None, text: str) -> bytes:

@@ -10,45 +10,27 @@ import os
 import sqlite3
 import stat
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bot.errors import JournalBrokenError, JournalError, JournalFullError, Problem
 from bot.paper import sidecar
-from bot.paper.entries import FIRST_HASH, KINDS, Entry, next_hash
+from bot.paper.entries import FIRST_HASH, Entry, next_hash
+from bot.paper.schema import MIGRATIONS
 
 APPLICATION_ID: Final = 0x46_41_49_52
 """Says in the file's header that it is ours: `FAIR`."""
-_KINDS = ",".join(f"'{kind}'" for kind in KINDS)
-MIGRATIONS: Final = (
-    f"""
-    CREATE TABLE entries (
-        sequence INTEGER PRIMARY KEY CHECK (sequence > 0),
-        kind TEXT NOT NULL CHECK (kind IN ({_KINDS})),
-        venue TEXT NOT NULL,
-        time_ns INTEGER NOT NULL CHECK (time_ns >= 0),
-        key TEXT,
-        text TEXT NOT NULL CHECK (json_valid(text)),
-        hash BLOB NOT NULL CHECK (length(hash) = 32)
-    ) STRICT;
-    CREATE UNIQUE INDEX keys ON entries (key) WHERE key IS NOT NULL;
-    CREATE TABLE nonces (
-        key TEXT PRIMARY KEY CHECK (length(key) > 0),
-        nonce INTEGER NOT NULL CHECK (nonce > 0)
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
-"""Step n brings a file from version n to n + 1; each runs whole or not at all."""
-
 WAIT_S: Final = 1.0
 """How long another owner of the file is waited for."""
-CHECKPOINT_ENTRIES: Final = 5_000
+FOLD_ENTRIES: Final = 5_000
 """After so many entries the write-ahead log is folded into the file."""
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_NOMEM)
 _INSERT: Final = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _FOREVER: Final = 1 << 62
+Statements = Sequence[tuple[str, Sequence[Sequence[Any]]]]
+"""Statements in SQL, each with the rows that it is carried out for."""
 
 
 class _Connection(sqlite3.Connection):
@@ -182,26 +164,39 @@ class Journal:
         Raises JournalFullError when there is no space (what was added still waits), JournalBrokenError when the disk
         fails: then nobody may go on, since what a failed sync has written is not known and a second one may lie.
         """
-        if self._owner != os.getpid():
-            raise JournalBrokenError([Problem(str(self.path), "is owned by the process that this one was forked from")])
-        if self.broken:
-            raise JournalBrokenError([Problem(str(self.path), self.broken, _START_ANEW)])
         if not self._pending and not self._risen:
+            self._refuse_broken()
             return
-        connection = self._connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_INSERT, self._pending)
-            connection.executemany("INSERT OR REPLACE INTO nonces VALUES (?, ?)", self._risen.items())
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
+        risen = "INSERT OR REPLACE INTO nonces VALUES (?, ?)"
+        self._write([(_INSERT, self._pending), (risen, list(self._risen.items()))])
         self._unfolded += len(self._pending)
         self._pending.clear()
         self._risen.clear()
         self._note()
-        if self._unfolded >= CHECKPOINT_ENTRIES:
+        if self._unfolded >= FOLD_ENTRIES:
             self._fold()
+
+    def store(self, statements: Statements) -> None:
+        """Write what follows from durable entries in one transaction of its own. Raises as `commit` does."""
+        self._write(statements)
+        self._unfolded += sum(len(rows) for _, rows in statements)
+
+    def _write(self, statements: Statements) -> None:
+        self._refuse_broken()
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in statements:
+                connection.executemany(statement, rows)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _refuse_broken(self) -> None:
+        if self._owner != os.getpid():
+            raise JournalBrokenError([Problem(str(self.path), "is owned by the process that this one was forked from")])
+        if self.broken:
+            raise JournalBrokenError([Problem(str(self.path), self.broken, _START_ANEW)])
 
     def _fold(self) -> None:
         """Fold the write-ahead log into the file; SQLite's own way of doing so would hide a failed sync."""
@@ -277,6 +272,13 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise _refused(self.path, f"cannot be read: {error}", _RESTORE) from error
         yield from (entry for entry in list(self._pending) if first <= entry.sequence <= last)
+
+    def rows(self, question: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows that answer a question in SQL. Raises JournalError if the file cannot be read."""
+        try:
+            return self._connection.execute(question, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _refused(self.path, f"cannot be read: {error}", _RESTORE) from error
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the journal, as far as it is durable, to a new file at `path`."""

@@ -16,7 +16,6 @@ from bot.errors import JournalFullError
 from bot.paper.entries import Event, Passed, time_of
 from bot.paper.feed import Feed
 from bot.paper.service import Service
-from bot.paper.tape import Tape
 
 FOREVER: Final = 1 << 62
 MOST_AT_ONCE: Final = 200
@@ -26,20 +25,12 @@ MOST_AT_ONCE: Final = 200
 class Market:
     """A feed at a pace. `clock_ns` never goes back; `speed` is how many seconds of the market pass in one of it."""
 
-    def __init__(
-        self, service: Service, tape: Tape, feed: Feed, speed: int, clock_ns: Callable[[], int], start_ns: int
-    ) -> None:
-        """Go on behind the last event in the service's journal, all of which is put on the tape again."""
+    def __init__(self, service: Service, feed: Feed, speed: int, clock_ns: Callable[[], int], start_ns: int) -> None:
+        """Go on behind the last event in the service's journal."""
         self._service = service
-        self._tape = tape
         self._feed = feed
         self._speed = speed
         self._clock_ns = clock_ns
-        self._last: Event | None = None
-        for entry in service.journal.entries():
-            if entry.is_event:
-                self._last = entry.content()  # type: ignore[assignment]
-                tape.see(self._last)
         self._origin = (clock_ns(), max(service.exchange.state.time_ns, start_ns))
         self._next_ns = self._origin[1] + 1
         self.settled = asyncio.Event()
@@ -52,7 +43,7 @@ class Market:
 
     async def run(self, shown: Callable[[], None]) -> None:
         """Show event after event when each is due, and call `shown` once they are durable, until the contract ends."""
-        feed = self._feed.events(self._last)
+        feed = self._feed.events(self._service.last)
         waiting = 0
         while True:
             coming = asyncio.ensure_future(_following(feed))
@@ -72,7 +63,6 @@ class Market:
                 await self._until_due()
             self.settled.clear()
             self._service.see(event)
-            self._tape.see(event)
             waiting += 1
         self._tell(shown)
         await self._until_expiry()

@@ -26,9 +26,16 @@ from bot.core.exchange import Exchange
 from bot.core.order import Command, PlaceOrder, Rejection
 from bot.core.state import MarketRules
 from bot.errors import JournalError, JournalFullError, Problem
-from bot.paper.entries import ALL_VENUES, HEAD, Event, Opening, encode, head_text, key_of, time_of
-from bot.paper.head import contract_document, rules_document
+from bot.paper.checkpoint import exchange as exchanges
+from bot.paper.checkpoint.exchange import History
+from bot.paper.checkpoint.past import Past
+from bot.paper.checkpoint.plain import made
+from bot.paper.checkpoint.store import Checkpoints
+from bot.paper.entries import ALL_VENUES, HEAD, Entry, Event, Opening, decode, encode, head_text, key_of, time_of
+from bot.paper.head import contract_document, contract_of, rules_document, rules_of
 from bot.paper.journal import Journal
+from bot.paper.records import Records
+from bot.paper.tape import Tape
 
 
 def show(exchange: Exchange, event: Event) -> None:
@@ -68,10 +75,19 @@ def enter(journal: Journal, exchange: Exchange, venue: str, command: Command) ->
 class Service:
     """An exchange for many users on one journal."""
 
-    def __init__(self, journal: Journal, contract: Contract, rules: MarketRules, start_ns: int) -> None:
+    def __init__(
+        self, journal: Journal, contract: Contract, rules: MarketRules, start_ns: int, whole: bool = False
+    ) -> None:
+        """Begin as a journal's head says. `whole` takes no checkpoints and keeps everything in memory."""
         self.journal = journal
         self._begin = (contract, rules, start_ns)
-        self.exchange = Exchange(*self._begin)
+        self._past = None if whole else Past(journal, ALL_VENUES)
+        self.last: Event | None = None
+        """The last market event that was shown."""
+        self.tape = Tape(self._past)
+        self._histories: list[History] = []
+        self.checkpoints = Checkpoints(journal, self.document, lambda: (*self._histories, self._records, self.tape))
+        self._begin_anew()
 
     @classmethod
     def open(
@@ -95,11 +111,18 @@ class Service:
                 journal.commit()
             service = cls(journal, contract, rules, start_ns)
             service._refuse_other(begin)
-            service._replay()
+            service._recover()
         except BaseException:
             journal.close()
             raise
         return service
+
+    @classmethod
+    def whole(cls, journal: Journal) -> Service:
+        """Return the service that a journal's head says, to carry its entries out one by one; see `carry_out`."""
+        head = json.loads(next(journal.entries(1, 1)).text)
+        contract, rules = contract_of(head["contract"]), rules_of(head["rules"])
+        return cls(journal, contract, rules, head["start_ns"], whole=True)
 
     def submit(self, command: Command) -> int | Rejection:
         """Carry out a command, or return why not; an accepted one returns its order's or offer's id, else 0.
@@ -107,7 +130,9 @@ class Service:
         On return it is durable; inside a group when that ends. Raises JournalFullError, without effect, when there
         is no space, and JournalBrokenError when the process must end.
         """
-        return enter(self.journal, self.exchange, ALL_VENUES, command)
+        answer = enter(self.journal, self.exchange, ALL_VENUES, command)
+        self._rest()
+        return answer
 
     def see(self, event: Event) -> None:
         """Take in a market event; it becomes durable with the next commit.
@@ -115,6 +140,8 @@ class Service:
         Raises ValueError, without effect, for one that is older than the last, or out of order at its time.
         """
         show(self.exchange, event)
+        self.tape.see(event)
+        self.last = event
         self.journal.append(type(event).__name__, ALL_VENUES, time_of(event), encode(event))
 
     def rise(self, key: str, nonce: int) -> bool:
@@ -131,33 +158,75 @@ class Service:
             with self.journal.group():
                 yield
         except JournalFullError:
-            self._restore()
+            self._begin_anew()
+            self._recover()
             raise
+        self._rest()
 
     def flush(self) -> None:
         """Make what waits (market events, nonces) durable now."""
         self.journal.commit()
+        self._rest()
 
     def close(self) -> None:
         """Make durable what waits, and let go of the journal."""
         self.journal.close()
 
-    def _restore(self) -> None:
-        """Come back to what the journal says: what was applied inside a group that failed is gone."""
-        self.exchange = Exchange(*self._begin)
-        self._replay()
+    def records(self) -> Records:
+        """Return the index of fills and wallet entries, up to now; another one after a full disk."""
+        self._records.follow()
+        return self._records
 
-    def _replay(self) -> None:
-        for entry in self.journal.entries(2):
-            try:
-                content: Any = entry.content()
-                if entry.is_event:
-                    show(self.exchange, content)
-                else:
-                    replay_command(self.exchange, content)
-            except (ValueError, LookupError) as error:
-                what = f"entry {entry.sequence} does not fit what comes before it: {entry.kind}: {error}"
-                raise JournalError([Problem(str(self.journal.path), what, "use the fairhash that wrote it")]) from error
+    # Recovery -----------------------------------------------------------------------------------------------
+
+    def _begin_anew(self) -> None:
+        """Set everything up as it was at the journal's head."""
+        self.exchange = Exchange(*self._begin)
+        self._histories = [] if self._past is None else [History(self.exchange, self._past)]
+        self._records = Records(self.exchange, self._past)
+        self.tape.begin()
+        self.last = None
+
+    def _recover(self) -> None:
+        """Come to where the journal ends: what was applied inside a group that failed is gone."""
+        at = self.checkpoints.resume(self._resume, self._begin_anew)
+        self.checkpoints.replay(max(at + 1, 2), self.carry_out)
+
+    def carry_out(self, entry: Entry) -> None:
+        """Carry out the next entry of the journal again. Raises JournalError if it does not fit what came before."""
+        try:
+            content: Any = entry.content()
+            if entry.is_event:
+                show(self.exchange, content)
+                self.tape.see(content)
+                self.last = content
+            else:
+                replay_command(self.exchange, content)
+        except (ValueError, LookupError) as error:
+            what = f"entry {entry.sequence} does not fit what comes before it: {entry.kind}: {error}"
+            raise JournalError([Problem(str(self.journal.path), what, "use the fairhash that wrote it")]) from error
+
+    def _rest(self) -> None:
+        """Take a checkpoint if it is time for one and all that was carried out is durable."""
+        if self._past is not None:
+            self.checkpoints.take(self.journal.sequence, self.journal.hash)
+
+    def document(self) -> dict[str, Any]:
+        """Return all that recovery brings back, as plain values: what a checkpoint says."""
+        return {
+            "records": self._records.document(),
+            "exchange": exchanges.document_of(self.exchange),
+            "tape": self.tape.document(),
+            "last": None if self.last is None else [type(self.last).__name__, encode(self.last)],
+        }
+
+    def _resume(self, document: dict[str, Any]) -> None:
+        exchanges.resume(self.exchange, document["exchange"])
+        for history in self._histories:
+            history.resume(document["exchange"])
+        self._records.resume(document["records"])
+        self.tape.resume(document["tape"])
+        self.last = None if document["last"] is None else decode(*made(list[str], document["last"]))
 
     def _refuse_other(self, begin: Mapping[str, Any]) -> None:
         head = json.loads(next(self.journal.entries(1, 1)).text)

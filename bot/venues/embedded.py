@@ -15,6 +15,7 @@ from bot.core.exchange import Exchange
 from bot.core.order import Command, Rejection
 from bot.paper.bitfinex.protocol import Protocol
 from bot.paper.keys import Key
+from bot.paper.records import Records
 from bot.paper.tape import Tape
 from bot.venues.ccxt_client import client
 from bot.venues.ccxt_venue import CcxtVenue
@@ -34,11 +35,17 @@ class Embedded:
         self.submit = submit
         self.group = group
         self._last = 0
+        self._records = Records(exchange)
 
     def rise(self, key: str, nonce: int) -> bool:
         """Return whether a nonce is above the last."""
         before, self._last = self._last, max(nonce, self._last)
         return nonce > before
+
+    def records(self) -> Records:
+        """Return the index of fills and wallet entries, up to now."""
+        self._records.follow()
+        return self._records
 
 
 def embedded(

@@ -95,7 +95,7 @@ def test_a_failed_sync_ends_it_and_is_never_tried_again(disk: Disk, tmp_path: Pa
 def test_a_failed_sync_while_the_log_is_folded_is_not_hidden(
     disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "CHECKPOINT_ENTRIES", 1)
+    monkeypatch.setattr(journal_module, "FOLD_ENTRIES", 1)
     service = open_in(tmp_path)
     disk.fault = lambda op: IOERR_FSYNC if op.kind == SYNC and op.name == NAME else 0
     with pytest.raises(JournalBrokenError):

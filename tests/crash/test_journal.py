@@ -43,7 +43,7 @@ def disk() -> Iterator[Disk]:
 
 def record(disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch, synchronous: str = "FULL") -> Recording:
     """Run the scenario once, in two sittings, with the log folded now and then."""
-    monkeypatch.setattr(journal_module, "CHECKPOINT_ENTRIES", 60)
+    monkeypatch.setattr(journal_module, "FOLD_ENTRIES", 60)
     monkeypatch.setattr(Journal.__init__, "__kwdefaults__", {"synchronous": synchronous, "end_is_right": False})
     ends, states = [0, 1], {}
     for steps in (STEPS // 2, STEPS):

@@ -19,7 +19,6 @@ from bot.paper.keys import parse_keys
 from bot.paper.market import Market
 from bot.paper.server import Limits, Server
 from bot.paper.service import Service
-from bot.paper.tape import Tape
 from tests.bitfinex import DEPOSIT_SAT, KEYS, SECRETS
 from tests.contracts import START_NS, th1
 
@@ -75,10 +74,9 @@ class Live:
         self._feed = HandFeed([*rates, Quote(start, 199_000_000, 500, 201_000_000, 500)])
         contract = th1(start_ns=start, end_ns=start + 91 * 86_400 * 10**9)
         self.service = Service.open(self._directory / "live.journal", contract, MarketRules(demand=(0, 1_000)), start)
-        tape = Tape()
         # Time passes only with the quotes that a test shows.
-        market = Market(self.service, tape, self._feed, 1, lambda: self._seconds * 10**9, start)
-        protocol = Protocol(self.service, tape, parse_keys(KEYS, "keys"), self._flood)
+        market = Market(self.service, self._feed, 1, lambda: self._seconds * 10**9, start)
+        protocol = Protocol(self.service, self.service.tape, parse_keys(KEYS, "keys"), self._flood)
         server = Server(protocol, market, lambda: round(self._loop.time() * 1000), self._limits)
 
         def open_accounts() -> None:

@@ -10,7 +10,6 @@ from bot.core.state import MarketRules
 from bot.paper.feed import ReplayFeed
 from bot.paper.market import Market
 from bot.paper.service import Service
-from bot.paper.tape import Tape
 from tests.contracts import START_NS, th1
 
 HOUR = 3_600 * 10**9
@@ -26,8 +25,8 @@ class Bed:
         feed = ReplayFeed("test", True, quotes, rates, [], START_NS, END_NS)
         self.clock_ns = 0
         self.service = Service.open(directory / "x.journal", th1(end_ns=END_NS), MarketRules(), START_NS)
-        self.tape = Tape()
-        self.market = Market(self.service, self.tape, feed, 3_600, lambda: self.clock_ns, START_NS)
+        self.tape = self.service.tape
+        self.market = Market(self.service, feed, 3_600, lambda: self.clock_ns, START_NS)
         self.told = 0
 
     def shown(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,12 +15,13 @@ from bot.paper.bitfinex.asked import Range, time_range
 from bot.paper.bitfinex.refusals import bad
 from bot.paper.bitfinex.rows import entry_row, margin_row, position_row, wallet_rows
 from bot.paper.bitfinex.terms import WALLETS, btc
-from bot.paper.records import Entry
+from bot.paper.records import Entry, within
 
 if TYPE_CHECKING:
     from bot.paper.bitfinex.protocol import Call, Endpoint
 
 Row = list[Any]
+_AT_ONCE: Final = 512
 
 
 def wallets(call: Call) -> list[Row]:
@@ -48,14 +49,14 @@ def ledgers(call: Call, currency: str | None = None) -> list[Row]:
     return [entry_row(entry, terms) for entry in rows]
 
 
-def _newest(entries: list[Entry], asked: Range, currency: str | None) -> list[Entry]:
+def _newest(entries: Sequence[Entry], asked: Range, currency: str | None) -> list[Entry]:
+    low, high = within(entries, asked.start_ns, asked.end_ns, lambda entry: entry.time_ns)
     found: list[Entry] = []
-    for entry in reversed(entries):
-        if entry.time_ns < asked.start_ns or len(found) == asked.limit:
-            break
-        if entry.time_ns <= asked.end_ns and currency in (None, entry.currency):
-            found.append(entry)
-    return found
+    while low < high and len(found) < asked.limit:
+        first = max(high - _AT_ONCE, low)
+        found += [entry for entry in reversed(entries[first:high]) if currency in (None, entry.currency)]
+        high = first
+    return found[: asked.limit]
 
 
 def transfer(call: Call) -> Row:

@@ -14,6 +14,8 @@ from bot.paper.bitfinex.asked import MAX_ID, ids, time_range
 from bot.paper.bitfinex.refusals import RefusedError, bad, rejected
 from bot.paper.bitfinex.rows import CLOSE, NO_VARIABLE_RATES, POST_ONLY, REDUCE_ONLY, order_row, trade_row
 from bot.paper.bitfinex.terms import MAX_CID, whole
+from bot.paper.checkpoint.ended import newest_first
+from bot.paper.records import within
 
 if TYPE_CHECKING:
     from bot.paper.bitfinex.protocol import Call, Endpoint
@@ -218,7 +220,9 @@ def ended_orders(call: Call, symbol: str | None = None) -> list[Row]:
     wanted = ids(call.body.get("id"))
     orders = call.state.orders
     found: Iterator[Order | None] = (
-        reversed(orders.values()) if wanted is None else (orders.get(one) for one in sorted(wanted, reverse=True))
+        newest_first(orders, asked.end_ns)
+        if wanted is None
+        else (orders.get(one) for one in sorted(wanted, reverse=True))
     )
     rows: list[Row] = []
     for order in found:
@@ -236,14 +240,11 @@ def own_trades(call: Call, symbol: str | None = None) -> list[Row]:
     if symbol is not None:
         call.terms.check_symbol(symbol)
     asked = time_range(call.body, 25, 2_500)
-    numbers = call.records().fills.get(call.user, [])
-    rows: list[Row] = []
-    for at in numbers if asked.rising else reversed(numbers):
-        if len(rows) == asked.limit:
-            break
-        if asked.start_ns <= call.state.fills[at].time_ns <= asked.end_ns:
-            rows.append(_trade(call, at))
-    return rows
+    numbers, fills = call.records().fills[call.user], call.state.fills
+    low, high = within(numbers, asked.start_ns, asked.end_ns, lambda at: fills[at].time_ns)
+    if asked.rising:
+        return [_trade(call, at) for at in numbers[low : min(low + asked.limit, high)]]
+    return [_trade(call, at) for at in reversed(numbers[max(high - asked.limit, low) : high])]
 
 
 def trades_of_order(call: Call, place: str) -> list[Row]:
@@ -253,7 +254,7 @@ def trades_of_order(call: Call, place: str) -> list[Row]:
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         raise bad("id", "not a whole number")
     order = _mine(call, int(number))
-    return [_trade(call, at) for at in reversed(call.records().by_order.get(order.id, []))]
+    return [_trade(call, at) for at in reversed(call.records().numbers_of(order.id))]
 
 
 def _trade(call: Call, at: int) -> Row:

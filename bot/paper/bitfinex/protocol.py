@@ -58,6 +58,10 @@ class Venue(Interface):
         """Make everything inside durable at its end."""
         ...
 
+    def records(self) -> Records:
+        """Return the index of fills and wallet entries of its exchange, up to now."""
+        ...
+
 
 class Request(NamedTuple):
     """One request of HTTP: path and query as they were sent, header names in small letters."""
@@ -152,7 +156,6 @@ class Protocol:
         self.terms = Terms(venue.exchange.state.contract)
         self._flood = flood or Flood()
         self._buckets: dict[str, Bucket] = {}
-        self._records = Records(venue.exchange)
 
     @property
     def state(self) -> State:
@@ -168,10 +171,7 @@ class Protocol:
 
     def records(self) -> Records:
         """Return the index of fills and wallet entries, up to now; made anew when the exchange was."""
-        if self._records.exchange is not self.venue.exchange:
-            self._records = Records(self.venue.exchange)
-        self._records.follow()
-        return self._records
+        return self.venue.records()
 
     def handle(self, request: Request, now_ms: int, arrived_ms: int | None = None) -> tuple[int, bytes]:
         """Return HTTP status and body. What it acknowledges is durable when the outermost group ends."""

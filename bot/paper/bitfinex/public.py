@@ -13,7 +13,7 @@ from bot.core.units import share_ppm
 from bot.paper.bitfinex.asked import Range, query_fields, time_range
 from bot.paper.bitfinex.refusals import bad
 from bot.paper.bitfinex.terms import Terms, btc, ms
-from bot.paper.records import public_trades
+from bot.paper.records import public_trades, within
 from bot.paper.tape import DAY_NS, MINUTE_NS, Candle, Tape
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ MARKET_LEVEL: Final = 1 << 44
 """Ids of the outside market's levels in a raw book begin here, above those of orders."""
 
 Row = list[Any]
+_AT_ONCE: Final = 512
 
 
 def conf(call: Call, keys: str) -> Any:
@@ -157,15 +158,14 @@ def trades(call: Call, symbol: str) -> list[Row]:
     """Return [id, time, size signed by the taker, price] of the trades on this exchange, each once."""
     call.terms.check_symbol(symbol)
     asked = time_range(query_fields(call.query), 120, 10_000)
-    fills = call.state.fills
+    low, high = within(call.state.fills, asked.start_ns, asked.end_ns, lambda fill: fill.time_ns)
     found: list[Row] = []
-    numbers = range(len(fills)) if asked.rising else range(len(fills) - 1, -1, -1)
-    for at in numbers:
-        if asked.start_ns <= fills[at].time_ns <= asked.end_ns:
-            found += trade_rows(call.terms, call.state, at, at + 1)
-            if len(found) == asked.limit:
-                break
-    return found
+    while low < high and len(found) < asked.limit:
+        first, stop = (low, min(low + _AT_ONCE, high)) if asked.rising else (max(high - _AT_ONCE, low), high)
+        rows = trade_rows(call.terms, call.state, first, stop)
+        found += rows if asked.rising else rows[::-1]
+        low, high = (stop, high) if asked.rising else (low, first)
+    return found[: asked.limit]
 
 
 def trade_rows(terms: Terms, state: State, start: int, stop: int) -> list[Row]:
