@@ -66,8 +66,9 @@ class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
     `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked), `lag` (the market event before it came too late to act on: `skip`). `text` is the reason, or for
-    `params` the new parameters as JSON.
+    it was asked), `lag` (the market event before it came too late to act on: `skip`), `mirror` (what the venue says of
+    the account: too old to act on, `skip`, or taken for true, `adopt`). `text` is the reason, for `params` the new
+    parameters and for `adopt` the venue's report as JSON.
     """
 
     time_ns: int
@@ -82,7 +83,8 @@ RESUME: Final = "resume"
 FLATTEN: Final = "flatten"
 PARAMS: Final = "params"
 SKIP: Final = "skip"
-ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP)
+ADOPT: Final = "adopt"
+ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP, ADOPT)
 
 Event = Block | SwapRate | Quote | Opening | Bar | Passed
 """What happens in the world. A Bar stands for its close, after its Opening."""
