@@ -7,7 +7,8 @@ what is found again is the state between two steps, and the feed goes on behind 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 from backtests.reference import paused_collector
 from bot.core.events import Bar, Quote
 from bot.desk import Desk, StrategyHangsError, take
-from bot.errors import JournalError, Problem
+from bot.errors import JournalError, Problem, VenueError
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
 from bot.paper.asking import Asking
@@ -41,12 +42,14 @@ from bot.paper.entries import (
 from bot.paper.journal import Journal
 from bot.session import ASKING
 from bot.trader import RiskLimits
+from bot.venues.ccxt_venue import CcxtVenue
 
 BY_OPERATOR: Final = "operator"
 BY_STRATEGY: Final = "strategy"
 BY_DEATHS: Final = "deaths"
 BY_LAG: Final = "lag"
 BY_CHAIN: Final = "chain"
+PASSED: Final = "the venue's market had moved on"
 MAX_DEATHS: Final = 2
 """A strategy in whose hands the process dies so often in a row, at one event, is halted."""
 
@@ -147,19 +150,59 @@ class Daemon:
         `now_ns` is the time on the clock, for a live feed: a market event that is too old by it is not acted on.
         `proof` is noted behind them: the hash of a block.
         """
-        with self.journal.group():
+        with self._whole_steps():
             refused = [self.step(event, now_ns) for event in events]
             if proof and not any(refused):
                 note = Control(self.time_ns, NOTE, BY_CHAIN, proof)
                 self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
-        if self.checkpoints is not None:
-            self.checkpoints.take(self.journal.sequence, self.journal.hash)
+        self._rest()
         return [why for why in refused if why]
 
-    def step(self, event: Event, now_ns: int | None = None) -> str:
+    def follow(self, events: Sequence[Event]) -> list[str]:
+        """Carry out steps for what a venue's market has shown by now; only on the newest of them is decided.
+
+        Durable on return; returns what `take_in` does. Raises VenueError, and leaves the journal as it was.
+        """
+        newest = max((at for at, event in enumerate(events) if isinstance(event, Quote | Bar)), default=-1)
+        with self._whole_steps():
+            refused = [self.step(event, passed_over="" if at >= newest else PASSED) for at, event in enumerate(events)]
+        self._rest()
+        return [why for why in refused if why]
+
+    def _rest(self) -> None:
+        """Take a checkpoint if it is time for one; everything that was carried out is durable."""
+        if self.checkpoints is not None:
+            self.checkpoints.take(self.journal.sequence, self.journal.hash)
+
+    @contextmanager
+    def _whole_steps(self) -> Iterator[None]:
+        """Commit steps together. What a venue has cut short is not kept: it is taken in again, as after a crash."""
+        with self.journal.group():
+            try:
+                yield
+            except VenueError:
+                self.journal.forget()
+                raise
+
+    def stand_at(self, venues: Mapping[str, CcxtVenue], has_moved_on: Callable[[], bool]) -> None:
+        """Let each strategy trade at a venue of another process, by its name; see Desk.stand_at."""
+        for number, desk in enumerate(self.desks.values()):
+
+            def begin(number: int = number) -> None:
+                if self.asking is not None:
+                    self.asking.begin(self.steps, number)
+
+            def end() -> None:
+                if self.asking is not None:
+                    self.asking.end()
+
+            desk.stand_at(venues[desk.name], has_moved_on, begin, end)
+
+    def step(self, event: Event, now_ns: int | None = None, passed_over: str = "") -> str:
         """Take in one event and decide on it; return why it was refused, if it came too late to be in order.
 
-        Whoever calls it inside a group of the journal makes it durable.
+        `passed_over` is why it is not to be decided on, if so. Whoever calls it inside a group of the journal makes it
+        durable.
         """
         time_ns = time_of(event)
         if self.last is not None and (time_ns, rank_of(event)) < (time_of(self.last), rank_of(self.last)):
@@ -168,14 +211,16 @@ class Daemon:
         self.journal.append(type(event).__name__, ALL_VENUES, time_ns, encode(event))
         self.last = event
         self.steps += 1
-        is_late = now_ns is not None and now_ns - time_ns > self.limits.max_quote_age_ns
+        if now_ns is not None and now_ns - time_ns > self.limits.max_quote_age_ns:
+            passed_over = f"{now_ns - time_ns} ns late"
         if not isinstance(event, Quote | Bar):
             for desk in self.desks.values():
                 take(desk.session, event)
-        elif is_late:
+        elif passed_over:
             for desk in self.desks.values():
                 desk.replay_event(event)
-            skip = Control(time_ns, SKIP, BY_LAG, f"{(now_ns or 0) - time_ns} ns late")
+                desk.pass_over()
+            skip = Control(time_ns, SKIP, BY_LAG, passed_over)
             self.journal.append(Control.__name__, ALL_VENUES, time_ns, encode(skip))
         else:
             self._decide(event, time_ns)

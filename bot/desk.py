@@ -2,23 +2,34 @@
 
 Live, an event is taken in and then decided on. In recovery the same events are taken in, and the commands and controls
 that follow them in the journal are carried out: the strategy is not asked again for what it has decided.
+
+A desk may stand at a venue of another process. Its own exchange is then a forecast of the account there: the same
+events and commands, settled by the same core. At each decision the account is read first, and where the two
+differ the venue is right. (docs/adr/0015)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from bot.core.events import RANK_OPEN, Bar, Block, Quote, SwapRate
+from bot.core.decide import decide
+from bot.core.events import BTC, RANK_OPEN, RANK_STRATEGY, Bar, Block, Quote, SwapRate
+from bot.core.margin import standing
 from bot.core.order import Command, PlaceOrder, Rejection
-from bot.errors import StrategyError
-from bot.paper.entries import FLATTEN, HALT, REDUCE, RESUME, Control, Event, Opening, encode
+from bot.errors import StrategyError, UnknownOutcomeError, VenueAwayError, VenueError
+from bot.paper.entries import ADOPT, FLATTEN, HALT, REDUCE, RESUME, SKIP, Control, Event, Opening, encode
 from bot.paper.journal import Journal
 from bot.paper.service import enter, replay_command
 from bot.session import Session
 from bot.trader import ACTIVE, FLAT, HALTED, REDUCING
+from bot.venues.adopt import adopt, written
+from bot.venues.ccxt_venue import CcxtVenue
+from bot.venues.report import Report, differences, expected
 
 MODE_OF: Final = {HALT: HALTED, REDUCE: REDUCING, RESUME: ACTIVE, FLATTEN: FLAT}
 """What a control turns the strategy to."""
+BY_MIRROR: Final = "mirror"
 
 
 class StrategyHangsError(BaseException):
@@ -47,12 +58,23 @@ def take(session: Session, event: Event) -> bool:
 class Desk:
     """A session that is journalled: `name` is the strategy's, and the venue of its entries."""
 
-    __slots__ = ("journal", "name", "session")
+    __slots__ = (
+        "_agreed_ns",
+        "_asks",
+        "_has_moved_on",
+        "_may_have_forgotten",
+        "_talks",
+        "journal",
+        "name",
+        "session",
+        "venue",
+    )
 
     def __init__(self, journal: Journal, session: Session) -> None:
         self.journal = journal
         self.session = session
         self.name = session.user
+        self.venue: CcxtVenue | None = None
         session.trader.submit = self._submit
 
     def _submit(self, command: Command) -> int | Rejection:
@@ -61,12 +83,106 @@ class Desk:
     def decide(self) -> str:
         """Decide on the event that was taken in last; return what is wrong with the strategy, if it failed."""
         try:
-            self.session.decide()
+            if self.venue is None:
+                self.session.decide()
+            elif not self.session.state.expired:
+                self._decide_away(self.venue)
         except StrategyError as error:
             return str(error)
         except (StrategyHangsError, KeyboardInterrupt) as error:  # signals of people end the daemon by another way
             return f"{self.name}: {error or 'KeyboardInterrupt'}"
         return ""
+
+    # A venue of another process -----------------------------------------------------------------------------
+
+    def stand_at(
+        self,
+        venue: CcxtVenue,
+        has_moved_on: Callable[[], bool],
+        asks: Callable[[], None],
+        talks: Callable[[], None],
+    ) -> None:
+        """Trade at a venue of another process from now on; recovery is over.
+
+        `has_moved_on` tells whether its market has shown more than what was taken in. `asks` is called before the
+        strategy is asked, `talks` before the venue is: if the process dies then, the strategy is not to blame. The step
+        in which the process before this one died may have sent commands that nobody here remembers.
+        """
+        self.venue = venue
+        self._has_moved_on, self._asks, self._talks = has_moved_on, asks, talks
+        state = self.session.state
+        self._agreed_ns = state.time_ns
+        self._may_have_forgotten = True
+        venue.books = (state, state.accounts[self.name])
+        self.session.trader.submit = self._send
+
+    def pass_over(self) -> None:
+        """Take note that the event at hand is not decided on: what may have been forgotten was not sent at it."""
+        self._may_have_forgotten = False
+
+    def _send(self, command: Command) -> int | Rejection:
+        """Send a command to the venue if our own books allow it, and enter it in them once it is carried out there."""
+        assert self.venue is not None
+        exchange = self.session.exchange
+        if command.time_ns >= exchange.state.time_ns:
+            exchange.reach(command.time_ns, RANK_STRATEGY)
+        answer = decide(exchange.state, command)
+        if answer is None:
+            self._talks()
+            sent = self.venue.submit(command)
+            answer = sent if isinstance(sent, Rejection) else None
+        return self._submit(command) if answer is None else answer
+
+    def _decide_away(self, venue: CcxtVenue) -> None:
+        """Read the account, let our books agree with it, and decide; without an account that is up to date, do not."""
+        session, state = self.session, self.session.state
+        session.watch()
+        self._talks()
+        account = state.accounts[self.name]
+        ours, theirs = expected(state, account), venue.report(state.mark_sat)
+        lost = self._may_have_forgotten and ours != theirs and _may_be_ours(ours, theirs)
+        if ours != theirs and not lost and not self._adopt(venue, ours, theirs):
+            return
+        venue.looks_since_ns = state.time_ns if self._may_have_forgotten else None
+        try:
+            self._asks()
+            session.act()
+        except (UnknownOutcomeError, VenueAwayError):
+            raise
+        except VenueError:
+            if not lost:
+                raise  # a decision that comes out otherwise than before it was forgotten meets its own orders
+        venue.looks_since_ns, self._may_have_forgotten = None, False
+        if lost:
+            ours, theirs = expected(state, account), venue.report(state.mark_sat)
+            if ours != theirs:
+                self._adopt(venue, ours, theirs)
+        self._agreed_ns = state.time_ns
+
+    def _adopt(self, venue: CcxtVenue, ours: Report, theirs: Report) -> bool:
+        """Take the venue's report for true and return True; False if it is of another moment than our events."""
+        state = self.session.state
+        if self._has_moved_on():
+            self._journal(SKIP, "the venue's market has moved on since the account was foreseen")
+            return False
+        text = written(theirs, venue.trades(self._agreed_ns), self._agreed_ns)
+        self._journal(ADOPT, text)
+        self._take_over(text)
+        state.notify(self.name, "adopted", "; ".join(differences(ours, theirs))[:500])
+        return True
+
+    def _journal(self, action: str, text: str) -> None:
+        control = Control(self.session.state.time_ns, action, BY_MIRROR, text)
+        self.journal.append(Control.__name__, self.name, control.time_ns, encode(control))
+
+    def _take_over(self, text: str) -> None:
+        session, state = self.session, self.session.state
+        adopt(state, state.accounts[self.name], text)
+        session.view.equity_sat = standing(state, state.accounts[self.name]).equity_sat(state.mark_sat, state.time_ns)
+        cids = (order.command.cid for order in state.orders.values() if order.command.user == self.name)
+        session.trader.last_cid = max(session.trader.last_cid, *cids, 0)
+
+    # Controls -----------------------------------------------------------------------------------------------
 
     def control(self, control: Control) -> None:
         """Carry out a control and journal it with all that it entails; both are durable together."""
@@ -88,8 +204,19 @@ class Desk:
     def replay(self, content: Command | Control) -> None:
         """Carry out again what was decided."""
         if isinstance(content, Control):
-            self._turn(content)
+            if content.action == ADOPT:
+                self._take_over(content.text)
+            else:
+                self._turn(content)
             return
         replay_command(self.session.exchange, content)
         if isinstance(content, PlaceOrder):
             self.session.trader.note(content)
+
+
+def _may_be_ours(ours: Report, theirs: Report) -> bool:
+    """Return whether commands of one step, none of which has traded yet, could make our books the venue's."""
+    both = (ours, theirs)
+    bitcoin = {sum(amount for _, asset, amount in one.wallets if asset == BTC) for one in both}
+    taken = [[loan for loan in one.loans if loan.side < 0] for one in both]
+    return len(bitcoin) == 1 and ours.position_lots == theirs.position_lots and taken[0] == taken[1]

@@ -111,6 +111,10 @@ class VenueError(FairhashError):
     exit_code = 11
 
 
+class VenueAwayError(VenueError):
+    """A venue does not answer, or not in words that make sense; nothing is left in doubt, and it may come back."""
+
+
 class UnknownOutcomeError(VenueError):
     """A command may or may not have been carried out, and the venue cannot be asked: nothing more is sent to it."""
 

@@ -17,9 +17,9 @@ from backtests.result import RunResult
 from bot.core.events import Bar, Quote
 from bot.daemon import BY_STRATEGY, Daemon
 from bot.desk import MODE_OF, take
-from bot.errors import JournalError, Problem
+from bot.errors import JournalError, Problem, UnsupportedError
 from bot.facts import plans_of, reloaded
-from bot.paper.entries import EVENTS, NOTE, PARAMS, SKIP, Control, Event
+from bot.paper.entries import ADOPT, EVENTS, NOTE, PARAMS, SKIP, Control, Event
 from bot.paper.journal import Journal
 from bot.session import Session
 
@@ -73,6 +73,10 @@ def replayed(journal: Journal) -> Replayed:
 
 def agree(run: Replayed) -> str:
     """Return the name of the engine that every strategy of a paper run agrees with. Raises ParityError."""
+    adopted = sum(isinstance(content, Control) and content.action == ADOPT for _, content in run.happenings)
+    if adopted:
+        what = f"{adopted} times the venue decided otherwise than was foreseen, and no engine can know why"
+        raise UnsupportedError(f"{run.daemon.journal.path}: {what}: compare the journal of the exchange itself")
     engine = "the reference engine"
     for plan, result in zip(run.plans, run.results, strict=True):
         if run.controls:
@@ -104,7 +108,7 @@ def _is_asked(name: str, happenings: Sequence[_Happening], at: int) -> bool:
     """Return whether a strategy answered at the event before `at`: it did not fail, and the event was not late."""
     while at < len(happenings) and isinstance(happenings[at][1], Control):
         venue, control = happenings[at]
-        if control.action == SKIP or (venue == name and control.by == BY_STRATEGY):
+        if (control.action == SKIP and venue in ("", name)) or (venue == name and control.by == BY_STRATEGY):
             return False
         at += 1
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEYS_VARIABLE: Final = "FAIRHASH_EXCHANGE_KEYS"
 """Lines of user:key:secret in the environment, in the place of a file."""
+LED: Final = 0
+"""The speed of a market that goes on only when a follower asks for more."""
 
 
 def exchange(options: Namespace) -> Outcome:
@@ -25,10 +27,13 @@ def exchange(options: Namespace) -> Outcome:
     import asyncio
     import time
 
+    from bot.facts import facts_of
     from bot.paper.bitfinex.protocol import Protocol
+    from bot.paper.led import LedMarket
     from bot.paper.market import Market
     from bot.paper.server import Server, check_host
     from bot.paper.service import Service
+    from bot.paper.told import Told
     from bot.run import load_run
 
     check_host(options.host, options.expose)
@@ -37,15 +42,23 @@ def exchange(options: Namespace) -> Outcome:
     journal = options.journal or Path("runs") / f"{run.settings.contract.id}.exchange"
     if options.journal is None:
         journal.parent.mkdir(exist_ok=True)
-    keys, notes = _keys(options.keys, journal)
+    keys, notes = _keys(options.keys, journal, ["trader", *(plan.strategy.name for plan in run.plans)])
     terms, rules, start_ns = plan.settings.contract, plan.settings.rules, plan.settings.start_ns
     feed = replay_feed(run)
-    service = Service.open(journal, terms, rules, start_ns, {"feed": feed.name, "simulated_prices": run.simulated})
+    head = facts_of(run.plans, run.documents["config.yaml"].decode(), feed.name, run.simulated)
+    facts = {"feed": feed.name, "simulated_prices": run.simulated, "run": head}
+    service = Service.open(journal, terms, rules, start_ns, facts)
     if service.checkpoints.distrusted:
         progress(service.checkpoints.distrusted)
     try:
-        market = Market(service, feed, options.speed, time.monotonic_ns, start_ns)
-        server = Server(Protocol(service, service.tape, keys), market, lambda: time.time_ns() // 10**6)
+        market: Market | LedMarket
+        if options.speed == LED:
+            market = LedMarket(service, feed, plan.end_ns)
+            told = Told(service, market.go_on)
+        else:
+            market = Market(service, feed, options.speed, time.monotonic_ns, start_ns)
+            told = Told(service)
+        server = Server(Protocol(service, service.tape, keys, told=told), market, lambda: time.time_ns() // 10**6)
 
         def ready(host: str, port: int) -> None:
             for line in _greeting(run, f"http://{host}:{port}", journal, options.speed, notes):
@@ -84,8 +97,11 @@ async def _until_told(serve: Any) -> str:
     return told[0] if told else "itself"
 
 
-def _keys(path: Path | None, journal: Path) -> tuple[Mapping[str, Key], list[str]]:
-    """Return the keys: of the file named, of the environment, or of a private file that is made beside the journal."""
+def _keys(path: Path | None, journal: Path, users: Sequence[str]) -> tuple[Mapping[str, Key], list[str]]:
+    """Return the keys: of the file named, of the environment, or of a private file that is made beside the journal.
+
+    Made, it has a key for each of `users`.
+    """
     from bot.paper.keys import parse_keys, read_keys
 
     if path is not None:
@@ -95,17 +111,20 @@ def _keys(path: Path | None, journal: Path) -> tuple[Mapping[str, Key], list[str
     own = journal.with_name(journal.name + ".keys")
     if own.exists():
         return read_keys(own), [f"keys: {own}"]
-    _make_keys(own)
+    _make_keys(own, users)
     return read_keys(own), [f"keys: {own} (made now; a line is user:key:secret, for your eyes only)"]
 
 
-def _make_keys(path: Path) -> None:
+def _make_keys(path: Path, users: Sequence[str]) -> None:
     import secrets
 
-    line = f"trader:{secrets.token_hex(8)}:{secrets.token_hex(32)}\n"
+    from bot.paper.keys import can_be_user
+
+    named = [user for user in users if can_be_user(user)]
+    lines = "".join(f"{user}:{secrets.token_hex(8)}:{secrets.token_hex(32)}\n" for user in named)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # private before there is anything in it
     try:
-        os.write(descriptor, line.encode())
+        os.write(descriptor, lines.encode())
     finally:
         os.close(descriptor)
 
@@ -128,5 +147,6 @@ def _greeting(run: Any, address: str, journal: Path, speed: int, notes: list[str
     lines = ["SIMULATED PRICES"] if run.simulated else []
     lines.append(f"paper exchange for {run.settings.contract.symbol} at {address} (REST) and")
     lines.append(f"  {address.replace('http', 'ws')}/ws/2 (WebSocket), as Bitfinex v2; only this machine reaches it")
-    lines.append(f"journal: {journal}; {speed} s of the market pass in one")
+    pace = "the market goes on when a follower asks" if speed == LED else f"{speed} s of the market pass in one"
+    lines.append(f"journal: {journal}; {pace}")
     return lines + notes

@@ -158,10 +158,14 @@ def accept(options: Namespace) -> Outcome:
 
 def journal_parity(options: Namespace) -> Outcome:
     """Replay a paper run, and run its strategies anew on its events: the postings must be equal."""
+    from bot.exchange_parity import head_of_exchange
     from bot.replaying import agree, replayed
 
     with readable(_path(options)) as journal:
         progress(f"replaying {journal.sequence} entries")
+        head = head_of_exchange(journal)
+        if head is not None:
+            return _exchange_parity(journal, head)
         run = replayed(journal)
         progress("running the strategies on the same events")
         engine = agree(run)
@@ -173,6 +177,21 @@ def journal_parity(options: Namespace) -> Outcome:
     happened = f"{run.events} events, {run.controls} controls"
     text = "\n".join([f"paper run and {engine}, {happened}:", *lines])
     return Outcome(text, {"engines": ["paper", engine], "equal": True, "controls": run.controls, "strategies": rows})
+
+
+def _exchange_parity(journal: Journal, head: dict[str, Any]) -> Outcome:
+    """Compare what strategies did on a served exchange with what the reference engine makes of its events."""
+    from bot.exchange_parity import agree
+
+    rows = [
+        {"strategy": one.name, "fills": len(one.fills), "postings": len(one.postings), "marks": len(one.marks)}
+        for one in agree(journal, head)
+    ]
+    lines = [
+        f"{r['strategy']}: {r['fills']} fills, {r['postings']} of its postings, {r['marks']} marks equal" for r in rows
+    ]
+    text = "\n".join(["served exchange and the reference engine:", *lines])
+    return Outcome(text, {"engines": ["exchange", "reference"], "equal": True, "strategies": rows})
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from bot.core.events import Block
 from bot.feed_settings import CCXT
 
 if TYPE_CHECKING:
+    from bot.app.remote import Served
     from bot.app.running import Running
     from bot.config import Settings
     from bot.feeds.clock import Clock
@@ -33,6 +34,7 @@ def paper(options: Namespace) -> Outcome:
     from bot.run import params_type
 
     settings = load_settings(options.config, params_type)
+    _refuse_mixed(options, is_live(settings))
     if is_live(settings):
         running = asyncio.run(trade_live(settings, options, WallClock()))
     else:
@@ -47,14 +49,38 @@ async def _replay(settings: Settings, options: Namespace) -> Running:
 
     load = partial(load_run, options.config)
     run = load()
+    exchange: Served | None = None
+    if options.exchange is not None:
+        from bot.app.remote import served
+
+        exchange = served(options.exchange, options.keys, [entry.name for entry in run.settings.strategies])
     feed, journal = replay_feed(run), _journal(settings, options)
     speed = DEFAULT_SPEED if options.speed is None else options.speed
-    running = Running(run, load, journal, feed, speed, options.json, options.venue)
+    running = Running(run, load, journal, feed, speed, options.json, options.venue, exchange=exchange)
     try:
         await running.run()
     finally:
         running.close()
     return running
+
+
+def _refuse_mixed(options: Namespace, live: bool) -> None:
+    """Refuse options that do not go together with a served exchange."""
+    from bot.errors import ConfigError, Problem
+
+    problems = []
+    if options.exchange is not None:
+        if options.venue != "ccxt":
+            problems.append(Problem("--exchange", "orders go there through ccxt only", "add --venue ccxt"))
+        if options.speed is not None:
+            problems.append(Problem("--speed", "the exchange's market is the pace", "give it to fairhash exchange"))
+        if live:
+            what = "the exchange's market is followed, and the configuration names live sources"
+            problems.append(Problem("--exchange", what, "take the history that the exchange replays"))
+    elif options.keys is not None:
+        problems.append(Problem("--keys", "there is nobody to show keys to", "add --exchange URL"))
+    if problems:
+        raise ConfigError(problems)
 
 
 async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccxt: Any) -> Running:

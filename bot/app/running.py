@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bot.app.journals import carry_out
+from bot.app.remote import Served, follow
 from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
@@ -49,15 +50,18 @@ class Running:
         venue: str = DIRECT,
         now_ns: Callable[[], int] = time.time_ns,
         proof: Callable[[Event], str] = lambda event: "",
+        exchange: Served | None = None,
     ) -> None:
         """Recover. `load` returns the run anew when the configuration has changed; `now_ns` is the clock.
-        `proof` names a live event beyond what it says; it is journalled with it.
 
+        `proof` names a live event beyond what it says; it is journalled with it. `exchange` is a served one to trade
+        on; its market is then the pace.
         `speed` is how many seconds of a replay pass in one, 0 as fast as it goes, None for a live feed. The journal is
         closed by `close`, or here when this raises.
         """
         self.load, self.feed, self.speed, self.venue, self.now_ns = load, feed, speed, venue, now_ns
         self.proof = proof
+        self.exchange = exchange
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
         began = time.monotonic()
@@ -77,15 +81,17 @@ class Running:
             self._told = {name: self._marks(name) for name in self.daemon.desks}
             took_s = time.monotonic() - began
             if self.daemon.checkpoints is not None and self.daemon.checkpoints.distrusted:
-                self._log("checkpoint", text=self.daemon.checkpoints.distrusted)
-            self._log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
+                self.log("checkpoint", text=self.daemon.checkpoints.distrusted)
+            self.log("recovered", events=self.daemon.steps, entries=self.journal.sequence, seconds=round(took_s, 3))
             if mourned:
-                self._log("halted", strategy=mourned, text="the process died twice while it was asked")
+                self.log("halted", strategy=mourned, text="the process died twice while it was asked")
             known = (parameters_of(self.daemon.config), self.daemon.limits)
             if known != (parameters_of(facts["config"]), limits_of(run)):
                 self.daemon.reload(facts["config"], limits_of(run))
-                self._log("parameters", text="taken from the configuration as it is now")
-            if venue == CCXT:
+                self.log("parameters", text="taken from the configuration as it is now")
+            if exchange is not None:
+                self.log("venue", text=f"orders go through ccxt to {exchange.address}, whose market is followed")
+            elif venue == CCXT:
                 self._go_through_ccxt()
         except BaseException:
             self.journal.close()
@@ -114,7 +120,7 @@ class Running:
             submit = session.trader.submit
             sent = embedded(session.exchange, submit, self.journal.group, desk.name, secrets.token_hex(16))
             session.trader.submit = sent.submit
-        self._log("venue", text="orders go through ccxt to the exchange of this process")
+        self.log("venue", text="orders go through ccxt to the exchange of this process")
 
     # The loop -----------------------------------------------------------------------------------------------
 
@@ -144,7 +150,7 @@ class Running:
             server.close()
             socket_path(self.journal.path).unlink(missing_ok=True)
             self.voice.show(status(self.daemon), last=True)
-        self._log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
+        self.log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
 
     async def _pump_live(self) -> None:
         """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
@@ -159,6 +165,9 @@ class Running:
             self._take_in([Passed(self.end_ns)])
 
     async def _pump(self) -> None:
+        if self.exchange is not None:
+            await follow(self, self.exchange)
+            return
         if self.speed is None:
             await self._pump_live()
             return
@@ -185,9 +194,20 @@ class Running:
         await asyncio.sleep(max(due_ns - time.monotonic_ns(), 0) / NS_PER_S)
 
     def _take_in(self, events: Sequence[Event], now_ns: int | None = None, proof: str = "") -> None:
-        for why in self.daemon.take_in(events, now_ns, proof):
-            self._log("refused", text=why)
+        self.show(self.daemon.take_in(events, now_ns, proof))
+
+    def show(self, refused: Sequence[str]) -> None:
+        """Log what was refused, and what has happened."""
+        for why in refused:
+            self.log("refused", text=why)
         self._tell()
+
+    def begin_again(self) -> None:
+        """Come back from the journal, as after a crash: a venue that went away leaves nothing half done in here."""
+        self.daemon = Daemon(self.journal, self.daemon.on_failure)
+        self.daemon.recover()
+        self.daemon.asking = self.asking
+        self._told = {name: self._marks(name) for name in self.daemon.desks}
 
     @contextlib.contextmanager
     def _watchdog(self) -> Any:
@@ -211,11 +231,11 @@ class Running:
             facts = self._facts(run)
             refuse_other(self.daemon.head, facts, self.journal)
         except FairhashError as error:
-            self._log("not_reloaded", text=str(error))
+            self.log("not_reloaded", text=str(error))
             return
         self.daemon.reload(facts["config"], limits_of(run))
         self.daemon.on_failure = run.settings.config.risk.on_failure
-        self._log("reloaded", text="parameters and limits are those of the configuration now")
+        self.log("reloaded", text="parameters and limits are those of the configuration now")
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a command that came over the console."""
@@ -225,7 +245,8 @@ class Running:
 
     # What people see ----------------------------------------------------------------------------------------
 
-    def _log(self, event: str, **fields: Any) -> None:
+    def log(self, event: str, **fields: Any) -> None:
+        """Log one line at the run's time."""
         self.voice.say(event, self.daemon.time_ns, **fields)
 
     def _marks(self, name: str) -> tuple[int, int]:
@@ -245,19 +266,19 @@ class Running:
         """Return the page being served, if it is wanted; where it cannot be, say so and trade on without it."""
         if not self.settings.config.dashboard.enabled:
             return None
-        desks = self.daemon.desks.values()
+        is_live = self.speed is None and self.exchange is None
         try:
             page, url = await open_page(
                 self.settings.config,
                 self.settings.contract.id,
-                lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
-                self.now_ns if self.speed is None else lambda: self.daemon.time_ns,
+                lambda: [snapshot(desk.session, self.feed.simulated) for desk in self.daemon.desks.values()],
+                self.now_ns if is_live else lambda: self.daemon.time_ns,
                 self.feed.name,
             )
         except PageError as error:
-            self._log("no_page", text=str(error))
+            self.log("no_page", text=str(error))
             return None
-        self._log("page", url=url)
+        self.log("page", url=url)
         return page
 
     async def _tick(self) -> None:

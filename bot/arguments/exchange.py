@@ -22,7 +22,13 @@ def add(commands: Any) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
     serve.add_argument("--expose", action="store_true", help="allow --host to be reachable from other machines")
     serve.add_argument("--journal", type=Path, help="file that keeps everything; default: runs/<contract>.exchange")
-    serve.add_argument("--speed", type=_speed, default=60, help="seconds of history that pass in one; default: 60")
+    serve.add_argument(
+        "--speed",
+        type=_speed,
+        default=60,
+        metavar="N",
+        help="seconds of history that pass in one, or led: the market waits for a daemon that follows it; default: 60",
+    )
     serve.add_argument(
         "--keys",
         type=Path,
@@ -35,6 +41,9 @@ def _port(text: str) -> int:
 
 
 def _speed(text: str) -> int:
+    """Return seconds that pass in one; 0 stands for `led`."""
+    if text == "led":
+        return 0
     return _bounded(text, 1, 1_000_000)
 
 

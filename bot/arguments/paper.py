@@ -24,7 +24,8 @@ def add(commands: Any) -> None:
         commands,
         "paper",
         "trade every strategy of a configuration on the paper exchange; start it again to go on",
-        "fairhash paper config.yaml --speed 3600\n  fairhash paper config.yaml --speed max",
+        "fairhash paper config.yaml --speed 3600\n  fairhash paper config.yaml --speed max\n"
+        "  fairhash paper config.yaml --venue ccxt --exchange http://127.0.0.1:8014 --keys FILE",
     )
     config(run, optional=True)
     _journal(run, "where everything is kept; default: runs/<contract>.journal")
@@ -39,6 +40,16 @@ def add(commands: Any) -> None:
         choices=("direct", "ccxt"),
         default="direct",
         help="how orders reach the exchange: by a call, or through the ccxt client; the same postings; default: direct",
+    )
+    run.add_argument(
+        "--exchange",
+        metavar="URL",
+        help="with --venue ccxt: trade on the exchange served there and follow its market; default: in-process",
+    )
+    run.add_argument(
+        "--keys",
+        type=Path,
+        help="private file with a line user:key:secret for each strategy; default: the lines in FAIRHASH_VENUE_KEYS",
     )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),

@@ -67,7 +67,9 @@ class Control(NamedTuple):
 
     `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
     it was asked), `lag` (the market event before it came too late to act on: `skip`), `chain` (a `note`: the hash of
-    the block before it, which changes nothing). `text` is the reason, or for `params` the new parameters as JSON.
+    the block before it, which changes nothing), `mirror` (what the venue says of the account: too old to act on,
+    `skip`, or taken for true, `adopt`). `text` is the reason, for `params` the new parameters and for `adopt` the
+    venue's report as JSON.
     """
 
     time_ns: int
@@ -83,7 +85,8 @@ FLATTEN: Final = "flatten"
 PARAMS: Final = "params"
 SKIP: Final = "skip"
 NOTE: Final = "note"
-ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP, NOTE)
+ADOPT: Final = "adopt"
+ACTIONS: Final = (HALT, REDUCE, RESUME, FLATTEN, PARAMS, SKIP, NOTE, ADOPT)
 
 Event = Block | SwapRate | Quote | Opening | Bar | Passed
 """What happens in the world. A Bar stands for its close, after its Opening."""

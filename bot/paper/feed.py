@@ -66,8 +66,12 @@ class ReplayFeed:
 
     async def events(self, after: Event | None) -> AsyncIterator[Event]:
         """Yield everything behind `after`. Raises HistoryError if it is not part of this history."""
-        for event in self.all[self._behind(after) :]:
+        for event in self.following(after):
             yield event
+
+    def following(self, after: Event | None) -> list[Event]:
+        """Return everything behind `after`. Raises HistoryError if it is not part of this history."""
+        return self.all[self._behind(after) :]
 
     def _behind(self, after: Event | None) -> int:
         if after is None:

@@ -158,6 +158,14 @@ class Journal:
                 self._nonces = {**self._stored_nonces(), **self._risen}
                 raise
 
+    def forget(self) -> None:
+        """Take back everything that was added since the last commit."""
+        self._pending.clear()
+        self._risen.clear()
+        row = self._connection.execute("SELECT max(sequence), hash FROM entries").fetchone()
+        self.sequence, self.hash = row[0] or 0, row[1] or FIRST_HASH
+        self._nonces = self._stored_nonces()
+
     def commit(self) -> None:
         """Make everything added so far durable.
 

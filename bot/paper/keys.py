@@ -18,6 +18,11 @@ _SECRET: Final = re.compile(r"[\x21-\x39\x3b-\x7e]{16,128}")
 _MAX_BYTES: Final = 64 * 1024
 
 
+def can_be_user(name: str) -> bool:
+    """Return whether a line of keys can be that user's."""
+    return bool(_FIELD.fullmatch(name)) and name not in OWN_NAMES
+
+
 class Key:
     """One key of one user. Its secret is in no repr, text or pickle."""
 
@@ -27,6 +32,10 @@ class Key:
         self.user = user
         self.name = name
         self.__secret = secret.encode("ascii")
+
+    def reveal(self) -> str:
+        """Return the secret, for whoever signs with it: a client. It must be shown nowhere."""
+        return self.__secret.decode("ascii")
 
     def signs(self, message: bytes, signature: str) -> bool:
         """Return whether `signature` is the hexadecimal HMAC-SHA384 of `message`, compared in constant time."""
@@ -85,7 +94,7 @@ def parse_keys(content: bytes, where: str) -> dict[str, Key]:
 def _fault(parts: list[str], keys: dict[str, Key]) -> str:
     if len(parts) != 3:
         return f"has {len(parts)} fields, not 3"
-    if not _FIELD.fullmatch(parts[0]) or parts[0] in OWN_NAMES:
+    if not can_be_user(parts[0]):
         return "the user is not 1 to 64 letters, digits or any of _.@-, or is a name of the venue's own"
     if not _FIELD.fullmatch(parts[1]):
         return "the key is not 1 to 64 letters, digits or any of _.@-"

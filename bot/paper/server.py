@@ -20,6 +20,7 @@ from bot.paper.bitfinex.refusals import BAD_REQUEST, MAINTENANCE
 from bot.paper.bitfinex.stream import Stream
 from bot.paper.bitfinex.terms import NS_PER_MS
 from bot.paper.bitfinex.wire import MAX_BODY_BYTES, write
+from bot.paper.led import LedMarket
 from bot.paper.market import Market
 
 STREAM_PATH: Final = "/ws/2"
@@ -61,7 +62,7 @@ class Server:
     """One exchange, its market, and whoever is connected."""
 
     def __init__(
-        self, protocol: Protocol, market: Market, wall_ms: Callable[[], int], limits: Limits | None = None
+        self, protocol: Protocol, market: Market | LedMarket, wall_ms: Callable[[], int], limits: Limits | None = None
     ) -> None:
         self._protocol = protocol
         self._market = market

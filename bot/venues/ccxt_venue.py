@@ -27,16 +27,20 @@ from bot.core.order import (
     Transfer,
 )
 from bot.core.state import State
-from bot.errors import UnknownOutcomeError, UnsupportedError, VenueError
+from bot.errors import UnknownOutcomeError, UnsupportedError, VenueAwayError, VenueError
+from bot.history.fields import iso_utc
 from bot.paper.bitfinex.rows import CLOSE, POST_ONLY, REDUCE_ONLY
 from bot.paper.bitfinex.terms import MAX_CID, WALLET_NAMES, Terms, ms, rate
-from bot.venues.ccxt_client import Row, in_words, refusal_of, rows_of, told
+from bot.venues import ccxt_rows as rows
+from bot.venues.ccxt_client import in_words, refusal_of, told
+from bot.venues.report import OfferLine, Report, TradeLine, differences, expected, offer_line, reported, trade
 
 ATTEMPTS: Final = 8
 """How often a question or a command that surely had no effect is sent before giving up."""
 SKEW_MS: Final = 3_600_000
 """How far the venue's clock may be behind ours when an order is looked for by its time."""
-PAGE: Final = 2_500
+DAYS_MS: Final = 120 * 86_400_000
+"""How long ago an order that is to be cancelled may have been placed: longer than any contract here lasts."""
 Pause = Callable[[int], None]
 
 
@@ -54,6 +58,12 @@ class CcxtVenue:
         self._in_doubt: tuple[Command, Callable[[], int | None]] | None = None
         self.reconciled = 0
         """How many outcomes were unknown and were found out."""
+        self.books: tuple[State, Account] | None = None
+        """Our own books, if they are not the venue's: then ids of orders and offers are ours, and are translated."""
+        self.looks_since_ns: int | None = None
+        """Set, commands may have been sent since and forgotten: each is looked for before it is sent."""
+        self._order_ids: dict[int, int] = {}
+        self._offer_ids: list[tuple[OfferLine, int]] = []
 
     def submit(self, command: Command) -> int | Rejection:
         """Carry out a command, or return why not; an accepted one returns its order's or offer's id, else 0.
@@ -84,6 +94,8 @@ class CcxtVenue:
     def _carry_out(self, command: Command, send: Callable[[], int], look: Callable[[], int | None]) -> int | Rejection:
         """Send until there is an answer; whenever there is none, look first whether it was carried out."""
         failure: BaseException | None = None
+        if self.looks_since_ns is not None and (known := self._find_out(command, look)) is not None:
+            return known
         for attempt in range(ATTEMPTS):
             try:
                 return send()
@@ -96,20 +108,20 @@ class CcxtVenue:
             if found is not None:
                 return found
             self._pause(attempt)
-        raise VenueError(f"{type(command).__name__} had no effect in {ATTEMPTS} attempts: {in_words(failure)}")
+        raise VenueAwayError(f"{type(command).__name__} had no effect in {ATTEMPTS} attempts: {in_words(failure)}")
 
     def _find_out(self, command: Command, look: Callable[[], int | None]) -> int | None:
         """Return the id that a command got, or None if it had no effect; raises UnknownOutcomeError."""
         self._in_doubt = (command, look)
         try:
-            found: int | None = self._read(look)
+            found: int | None = self.ask(look)
         except VenueError as error:
             raise UnknownOutcomeError(f"{type(command).__name__} may have been carried out: {error}") from error
         self._in_doubt = None
         self.reconciled += 1
         return found
 
-    def _read(self, ask: Callable[[], Any]) -> Any:
+    def ask(self, ask: Callable[[], Any]) -> Any:
         """Return the answer to a question, which may be asked again at will."""
         failure: BaseException | None = None
         for attempt in range(ATTEMPTS):
@@ -120,7 +132,7 @@ class CcxtVenue:
                     raise VenueError(f"the venue does not answer: {in_words(error)}") from error
                 failure = error
             self._pause(attempt)
-        raise VenueError(f"no answer in {ATTEMPTS} attempts: {in_words(failure)}")
+        raise VenueAwayError(f"no answer in {ATTEMPTS} attempts: {in_words(failure)}")
 
     # Orders -------------------------------------------------------------------------------------------------
 
@@ -148,11 +160,14 @@ class CcxtVenue:
         def send() -> int:
             return int(self._client.create_order(self._symbol, kind, side, size, price, params)["info"][0])
 
-        return self._carry_out(command, send, lambda: self._look_for_order(command, lots))
+        answer = self._carry_out(command, send, lambda: self._look_for_order(command, lots))
+        if not isinstance(answer, Rejection):
+            self._order_ids[command.cid] = answer
+        return answer
 
     def _would_be_changed(self, command: PlaceOrder, lots: int) -> Rejection | None:
         """Refuse what the client would round, and what it does not check: smallest and largest size."""
-        market = self._read(lambda: self._client.load_markets()[self._symbol])
+        market = self.ask(lambda: self._client.load_markets()[self._symbol])
         size, limits = self._terms.size(lots), market["limits"]["amount"]
         if (limits["min"] is not None and size < limits["min"]) or (limits["max"] is not None and size > limits["max"]):
             return Rejection("BAD_AMOUNT", f"{size} contracts are not in {limits['min']}..{limits['max']}")
@@ -166,39 +181,39 @@ class CcxtVenue:
     def _look_for_order(self, command: PlaceOrder, lots: int) -> int | None:
         """Return the id of the order with this cid: open ones first, since one may end while we look."""
         start = max(ms(command.time_ns) - SKEW_MS, 0)
-        for row in chain(self._open_rows(), self._ended_rows(start)):
+        ended = rows.ended_orders(self._client, self._terms, start)
+        for row in chain(rows.open_orders(self._client, self._terms), ended):
             if row[2] == command.cid and row[4] >= start:
                 if self._terms.lots(row[7]) == lots and Decimal(str(row[16])) == _btc(command.price_sat):
                     return int(row[0])
                 raise VenueError(f"cid {command.cid} is another order, {row[0]}")
         return None
 
-    def _open_rows(self) -> list[Row]:
-        return rows_of(self._client.privatePostAuthROrdersSymbol({"symbol": self._terms.symbol}))
-
-    def _ended_rows(self, start_ms: int) -> Any:
-        """Yield ended orders placed at or after a time, page by page, the newest first."""
-        asked: dict[str, Any] = {"symbol": self._terms.symbol, "start": start_ms, "limit": PAGE}
-        seen: set[int] = set()
-        while True:
-            page = rows_of(self._client.privatePostAuthROrdersSymbolHist(asked))
-            fresh = [row for row in page if row[0] not in seen]
-            yield from fresh
-            if len(page) < PAGE or not fresh:
-                return
-            seen.update(row[0] for row in fresh)
-            asked["end"] = page[-1][4]  # the last page's last millisecond comes again: it may have had more
-
     def _cancel(self, command: CancelOrder) -> int | Rejection:
+        named = self._named(command.order_id)
+
         def send() -> int:
-            told(self._client.privatePostAuthWOrderCancel({"id": command.order_id}))
+            told(self._client.privatePostAuthWOrderCancel(named))
             return 0
 
         def look() -> int | None:
-            asked = {"symbol": self._terms.symbol, "id": [command.order_id]}
-            return 0 if rows_of(self._client.privatePostAuthROrdersSymbolHist(asked)) else None
+            if "id" not in named:
+                ended = rows.ended_orders(self._client, self._terms, max(ms(command.time_ns) - DAYS_MS, 0))
+                return 0 if any(row[2] == named["cid"] for row in ended) else None
+            return 0 if rows.ended_order(self._client, self._terms, named["id"]) else None
 
         return self._carry_out(command, send, look)
+
+    def _named(self, order_id: int) -> dict[str, Any]:
+        """Return how the venue knows an order: by its id there, or by its cid and the UTC day of that."""
+        if self.books is None:
+            return {"id": order_id}
+        placed = self.books[0].orders[order_id].command
+        if placed.cid < 0:
+            return {"id": -1 - placed.cid}  # see OrderLine
+        if placed.cid in self._order_ids:
+            return {"id": self._order_ids[placed.cid]}
+        return {"cid": placed.cid, "cid_date": iso_utc(placed.time_ns)[:10]}
 
     # Wallets and loans --------------------------------------------------------------------------------------
 
@@ -209,7 +224,7 @@ class CcxtVenue:
         source, target = (WALLET_NAMES.get(name, name) for name in (command.source, command.target))
         # Not the client's transfer(): it rounds to 8 significant digits, and fails its own assertion before.
         body = {"from": source, "to": target, "currency": currency, "currency_to": currency, "amount": f"{amount:f}"}
-        last = max((row[0] for row in self._read(lambda: self._ledger(currency, 1))), default=0)
+        last = self.ask(lambda: self._last_entry(currency))
 
         def send() -> int:
             told(self._client.privatePostAuthWTransfer(body))
@@ -217,15 +232,20 @@ class CcxtVenue:
 
         def look() -> int | None:
             wanted = (terms.held(command.amount, asset), target)
-            for row in self._ledger(currency, PAGE):
+            for row in rows.ledger(self._client, currency, rows.PAGE):
                 if row[0] > last and row[8].startswith("Transfer") and (Decimal(str(row[5])), row[2]) == wanted:
                     return 0
             return None
 
         return self._carry_out(command, send, look)
 
-    def _ledger(self, currency: str, limit: int) -> list[Row]:
-        return rows_of(self._client.privatePostAuthRLedgersCurrencyHist({"currency": currency, "limit": limit}))
+    def _last_entry(self, currency: str) -> int:
+        """Return the id of the last ledger entry that cannot be of what is to be sent."""
+        since = self.looks_since_ns
+        if since is None:
+            return max((row[0] for row in rows.ledger(self._client, currency, 1)), default=0)
+        entries = rows.ledger(self._client, currency, rows.PAGE)
+        return max((row[0] for row in entries if row[3] < ms(since)), default=0)
 
     def _offer(self, command: PlaceOffer) -> int | Rejection:
         """Offer a loan. It has no id of ours either: a new offer, or new loans at its rate, are looked for."""
@@ -238,85 +258,114 @@ class CcxtVenue:
             "rate": f"{price:f}",
             "period": command.term_days,
         }
-        known = self._read(lambda: {row[0] for row in (*self._offer_rows(symbol), *self._loan_rows(symbol))})
+        known = self.ask(lambda: {row[0] for row in (*rows.offers(self._client), *rows.loans(self._client))})
         last = max(known, default=0)
 
         def look() -> int | None:
+            if self.looks_since_ns is not None and self.books is not None:
+                return self._look_for_offer(command, *self.books)
             wanted = (amount, price, command.term_days)
-            for row in self._offer_rows(symbol):
-                if row[0] > last and (Decimal(str(row[5])), Decimal(str(row[14])), row[15]) == wanted:
+            for row in rows.offers(self._client):
+                if (
+                    row[0] > last
+                    and row[1] == symbol
+                    and (Decimal(str(row[5])), Decimal(str(row[14])), row[15]) == wanted
+                ):
                     return int(row[0])
-            lent = (row for row in self._loan_rows(symbol) if row[0] > last and row[2] == 1)
+            lent = (n for n in rows.loans(self._client) if n[0] > last and n[1:3] == [symbol, 1])
             # Taken whole at once, it has no id any more.
-            return 0 if any(Decimal(str(row[11])) == price for row in lent) else None
+            return 0 if any(Decimal(str(loan[11])) == price for loan in lent) else None
 
         def send() -> int:
             return int(told(self._client.privatePostAuthWFundingOfferSubmit(body))[0])
 
         return self._carry_out(command, send, look)
 
+    def _look_for_offer(self, command: PlaceOffer, state: State, account: Account) -> int | None:
+        """Return 0 if the venue has an offer, or loans from one, that our own books lack: forgotten in a crash."""
+        ours, theirs = expected(state, account), self._report(state.mark_sat)
+        wanted = (command.asset, command.amount, command.rate_ppb_day, command.term_days)
+        offers = [[(o.asset, o.amount, o.rate_ppb_day, o.term_days) for o in one.offers] for one in (theirs, ours)]
+        lent = [
+            sum(n.amount for n in one.loans if (n.asset, n.side, n.rate_ppb_day) == (command.asset, 1, wanted[2]))
+            for one in (theirs, ours)
+        ]
+        return 0 if offers[0].count(wanted) > offers[1].count(wanted) or lent[0] > lent[1] else None
+
     def _take_back(self, command: CancelOffer) -> int | Rejection:
+        number = command.offer_id if self.books is None else self._offer_id(command.offer_id, self.books[0])
+        if number is None:
+            return Rejection("UNKNOWN_ID", f"offer {command.offer_id} is not on the venue")
+
         def send() -> int:
-            told(self._client.privatePostAuthWFundingOfferCancel({"id": command.offer_id}))
+            told(self._client.privatePostAuthWFundingOfferCancel({"id": number}))
             return 0
 
         def look() -> int | None:
-            rows = rows_of(self._client.privatePostAuthRFundingOffers({}))
-            return None if any(row[0] == command.offer_id for row in rows) else 0
+            return None if any(row[0] == number for row in rows.offers(self._client)) else 0
 
         return self._carry_out(command, send, look)
 
+    def _offer_id(self, ours: int, state: State) -> int | None:
+        """Return the venue's id of an offer that is alike, and none is given twice; None if there is none."""
+        offer = next(one for pool in state.offers for one in pool if one.id == ours)
+        line = OfferLine(offer.asset, offer.amount, offer.remaining, offer.rate_ppb_day, offer.term_days)
+        found = next((pair for pair in self._offer_ids if pair[0] == line), None)
+        if found is not None:
+            self._offer_ids.remove(found)
+        return None if found is None else found[1]
+
     def _recall(self, command: RecallLoan) -> int | Rejection:
+        if self.books is not None:
+            raise UnsupportedError("RecallLoan: a loan has no name that we and the venue share")
+
         def send() -> int:
             told(self._client.privatePostAuthWFundingClose({"id": command.loan_id}))
             return 0
 
         def look() -> int | None:
-            rows = rows_of(self._client.privatePostAuthRFundingCredits({}))
-            return None if any(row[0] == command.loan_id for row in rows) else 0
+            return None if any(row[0] == command.loan_id for row in rows.loans(self._client)) else 0
 
         return self._carry_out(command, send, look)
-
-    def _offer_rows(self, symbol: str) -> list[Row]:
-        return rows_of(self._client.privatePostAuthRFundingOffersSymbol({"symbol": symbol}))
-
-    def _loan_rows(self, symbol: str) -> list[Row]:
-        return rows_of(self._client.privatePostAuthRFundingCreditsSymbol({"symbol": symbol}))
 
     # What the venue says we have ----------------------------------------------------------------------------
 
     def position_lots(self) -> int:
         """Return the margin position in lots: from the raw row, since the client reports no contracts."""
-        rows = self._read(lambda: rows_of(self._client.privatePostAuthRPositions({})))
-        return sum(self._terms.lots(row[2]) for row in rows if row[0] == self._terms.symbol)
-
-    def wallets(self) -> dict[tuple[str, str], Decimal]:
-        """Return the balance of each wallet by (the protocol's name, currency)."""
-        rows = self._read(lambda: rows_of(self._client.privatePostAuthRWallets({})))
-        return {(row[0], row[1]): Decimal(str(row[2])) for row in rows}
+        found = self.ask(lambda: rows.positions(self._client))
+        return sum(self._terms.lots(row[2]) for row in found if row[0] == self._terms.symbol)
 
     def open_order_ids(self) -> set[int]:
         """Return the ids of the orders that are open."""
-        return {int(row[0]) for row in self._read(self._open_rows)}
+        return {int(row[0]) for row in self.ask(lambda: rows.open_orders(self._client, self._terms))}
+
+    def report(self, mark_sat: int) -> Report:
+        """Return what the venue says of the account; `mark_sat` is its mark, which its rows count profits at.
+
+        Raises VenueAwayError if it does not answer, or with what cannot be read.
+        """
+        report: Report = self.ask(lambda: self._report(mark_sat))
+        return report
+
+    def _report(self, mark_sat: int) -> Report:
+        found = rows.account(self._client, self._terms)
+        made = reported(self._terms, mark_sat, found)
+        self._order_ids = {row[2]: row[0] for row in found.orders if row[2] is not None}
+        self._offer_ids = [(offer_line(self._terms, row), row[0]) for row in found.offers]
+        return made
+
+    def trades(self, after_ns: int) -> list[TradeLine]:
+        """Return the account's own trades in the milliseconds after a time, the oldest first."""
+
+        def read() -> list[TradeLine]:
+            return [trade(self._terms, row) for row in rows.trades(self._client, self._terms, ms(after_ns) + 1)]
+
+        found: list[TradeLine] = self.ask(read)
+        return found
 
     def differences(self, state: State, account: Account) -> list[str]:
-        """Return in words where the venue and our own state of the account differ; nothing if they agree."""
-        found = []
-        live = {o.id for o in state.live if o.is_live and o.command.user == account.name}
-        theirs = self.open_order_ids()
-        if live != theirs:
-            found.append(f"open orders: ours {sorted(live)}, the venue's {sorted(theirs)}")
-        if account.margin_lots(state.ledger) != self.position_lots():
-            found.append(f"position: ours {account.margin_lots(state.ledger)} lots, the venue's {self.position_lots()}")
-        wallets = self.wallets()
-        for name, purse in WALLET_NAMES.items():
-            for asset, currency in enumerate(self._terms.currencies):
-                ours = self._terms.held(state.balance(account.purses[name][asset]), asset)
-                if wallets.get((purse, currency), Decimal(0)) != ours:
-                    found.append(
-                        f"{purse} wallet: ours {ours} {currency}, the venue's {wallets.get((purse, currency))}"
-                    )
-        return found
+        """Return in words where the venue and our own books of the account differ; nothing if they agree."""
+        return differences(expected(state, account), self.report(state.mark_sat))
 
 
 def _btc(amount_sat: int) -> Decimal:

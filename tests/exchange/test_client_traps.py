@@ -347,8 +347,8 @@ def test_decimals_are_lost_by_the_client_so_raw_rows_are_read(bench: Bench, road
     bench.quote(199_000_000, 201_000_000)
     (trade,) = bench.client(number=Decimal, carry=road).fetch_my_trades(TH1)
     assert trade["fee"]["cost"] is None  # with Decimals the client loses fees and ledger amounts; with text it does not
-    assert venue.wallets()["exchange", "TH1"] == Decimal(1)
-    assert venue.wallets()["exchange", "BTC"] == Decimal("97.98598")
+    wallets = venue.report(bench.state.mark_sat).wallets
+    assert (EXCHANGE, CONTRACT, 100) in wallets and (EXCHANGE, BTC, 9_798_598_000) in wallets
 
 
 def test_no_float_comes_out_of_the_venues_client(bench: Bench, road: Road) -> None:
@@ -379,7 +379,7 @@ def test_a_transfer_whose_reply_was_lost_is_found_in_the_ledger_and_made_once(
     for _ in range(2):  # alike to the satoshi, and both wanted
         lose(road, "w/transfer", once=True)
         to_margin(bench, venue, 10**8)
-    assert venue.wallets()["margin", "BTC"] == 3 and venue.reconciled == 2
+    assert (TRADING, BTC, 3 * 10**8) in venue.report(bench.state.mark_sat).wallets and venue.reconciled == 2
 
 
 def test_offers_and_recalls_whose_replies_were_lost_are_made_once(bench: Bench, road: Road, venue: CcxtVenue) -> None:
@@ -430,4 +430,7 @@ def test_a_difference_between_us_and_the_venue_is_told_in_words(bench: Bench, ro
     assert venue.differences(bench.state, account) == []
     venue.submit(order(bench, 1, 100, 150_000_000))
     lose(road, "r/orders", once=True, how=lambda reply: (200, b"[]"))
-    assert venue.differences(bench.state, account) == ["open orders: ours [3], the venue's []"]
+    assert venue.differences(bench.state, account) == [
+        "orders: ours [OrderLine(cid=1, wallet='exchange', size_lots=100, remaining_lots=100, price_sat=150000000, "
+        "post_only=False, reduce_only=False)], the venue's []"
+    ]

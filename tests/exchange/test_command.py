@@ -47,7 +47,7 @@ class Running:
 
 
 def client(address: str, keys: Path) -> Any:
-    _, key, secret = keys.read_text().strip().split(":")
+    _, key, secret = keys.read_text().splitlines()[0].split(":")
     urls = {"api": {"public": address, "private": address}}
     return ccxt.bitfinex({"apiKey": key, "secret": secret, "enableRateLimit": False, "urls": urls})
 
@@ -57,7 +57,7 @@ def test_a_first_run_makes_keys_and_a_killed_one_loses_nothing(tmp_path: Path) -
     first = Running(journal, "--speed", "36000")
     assert "SIMULATED PRICES" in first.said and str(keys) in first.said
     assert keys.stat().st_mode & 0o777 == 0o600
-    secret = keys.read_text().strip().split(":")[2]
+    secret = keys.read_text().splitlines()[0].split(":")[2]
     trader = client(first.address, keys)
     placed = trader.create_order(TH1, "limit", "buy", 1, 0.5, {"cid": 1})
     before = {key: value for key, value in trader.fetch_balance().items() if key != "info"}

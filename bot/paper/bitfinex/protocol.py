@@ -19,7 +19,7 @@ from bot.core.ledger import Account
 from bot.core.order import Command, Rejection
 from bot.core.state import State
 from bot.errors import JournalFullError
-from bot.paper.bitfinex import account, funding, orders, public
+from bot.paper.bitfinex import account, following, funding, orders, public
 from bot.paper.bitfinex.refusals import (
     BAD_KEY,
     BAD_REQUEST,
@@ -34,6 +34,7 @@ from bot.paper.bitfinex.wire import read_object, write
 from bot.paper.keys import Key
 from bot.paper.records import Records
 from bot.paper.tape import Tape
+from bot.paper.told import Told
 
 MAX_NONCE: Final = (1 << 63) - 1
 
@@ -143,14 +144,28 @@ class Call:
 
 Endpoint = Callable[..., Any]
 _PUBLIC: Final[Mapping[tuple[str, ...], Endpoint]] = public.ENDPOINTS
-_PRIVATE: Final[Mapping[tuple[str, ...], Endpoint]] = {**orders.ENDPOINTS, **account.ENDPOINTS, **funding.ENDPOINTS}
+_PRIVATE: Final[Mapping[tuple[str, ...], Endpoint]] = {
+    **orders.ENDPOINTS,
+    **account.ENDPOINTS,
+    **funding.ENDPOINTS,
+    **following.ENDPOINTS,
+}
 
 
 class Protocol:
     """The protocol over one venue, for the users who have keys."""
 
-    def __init__(self, venue: Venue, tape: Tape, keys: Mapping[str, Key], flood: Flood | None = None) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        tape: Tape,
+        keys: Mapping[str, Key],
+        flood: Flood | None = None,
+        told: Told | None = None,
+    ) -> None:
         self.venue = venue
+        self.told = told
+        """What followers of the market are told; None where nobody can follow it."""
         self.tape = tape
         self.keys = keys
         self.terms = Terms(venue.exchange.state.contract)
