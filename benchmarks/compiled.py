@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,22 +111,36 @@ def _marked(of: Plan, prepared: Any) -> None:
     assert len(compiled_engine.run_brief(of, prepared).equity_sat)
 
 
+class Scaled(NamedTuple):
+    """What a run over so many bars took: CPU seconds, each the least of some rounds."""
+
+    bars: int
+    fills: int
+    prepare_s: float
+    brief_s: float
+    marked_s: float
+
+
+def scaled(count: int, rounds: int) -> Scaled:
+    """Return what `count` bars over the same term take, for few trades: what a bar costs, apart from trades."""
+    wide = replace(refined(count), strategy=Strategy("few trades", decide, Params(entry_band=0.3)))
+    before = time.process_time()
+    prepared = compiled_engine.prepare(wide)
+    preparing = time.process_time() - before
+    fills = len(compiled_engine.run_brief(wide, prepared).fills)
+    brief, marked = partial(_brief, wide, prepared), partial(_marked, wide, prepared)
+    least = [min(cpu_seconds(run) for _ in range(rounds)) for run in (brief, marked)]
+    return Scaled(count, fills, preparing, *least)
+
+
 def scaling(options: argparse.Namespace) -> None:
-    """Print seconds against bars, for few trades: what a bar costs, apart from trades."""
+    """Print seconds against bars."""
     print(f"\n{'bars':>12} {'fills':>7} {'prepare s':>10} {'brief ms':>10} {'bars/s':>14} {'with marks, bars/s':>19}")
     count = 100_000
     while count <= options.bars:
-        wide = replace(refined(count), strategy=Strategy("few trades", decide, Params(entry_band=0.3)))
-        before = time.process_time()
-        prepared = compiled_engine.prepare(wide)
-        preparing = time.process_time() - before
-        compiled_engine.run_brief(wide, prepared)
-        brief, marked = partial(_brief, wide, prepared), partial(_marked, wide, prepared)
-        seconds = min(cpu_seconds(brief) for _ in range(options.rounds))
-        marks = min(cpu_seconds(marked) for _ in range(options.rounds))
-        fills = len(compiled_engine.run_brief(wide, prepared).fills)
-        rates = f"{count / seconds:14,.0f} {count / marks:19,.0f}"
-        print(f"{count:12,} {fills:7} {preparing:10.2f} {seconds * 1e3:10.1f} {rates}", flush=True)
+        run = scaled(count, options.rounds)
+        rates = f"{count / run.brief_s:14,.0f} {count / run.marked_s:19,.0f}"
+        print(f"{count:12,} {run.fills:7} {run.prepare_s:10.2f} {run.brief_s * 1e3:10.1f} {rates}", flush=True)
         count *= 10
 
 

@@ -1,13 +1,18 @@
-"""`python -m benchmarks.sweep`: trials per second of a sweep with one worker and with two, and what a worker holds."""
+"""`python -m benchmarks.sweep`: sweeps with one worker and with two, by every engine, side by side in one run.
+
+Trials a second, CPU time of a trial, what a worker holds; medians over the rounds.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import random
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +22,13 @@ from backtests.sweep import markets
 from backtests.sweep.job import Job, Swept
 from backtests.sweep.local import Local
 from backtests.sweep.space import Trial
+from benchmarks.measure import ratio
 from benchmarks.series import HOUR_NS, HOURLY_BARS, MINUTE_BARS, MINUTE_NS, plan
 from bot.chain.chain import load
 from bot.studies.many_runs import runner
 
+ENGINES = ("reference", "compiled")
+WORKERS = (1, 2)
 MIB = 1024 * 1024
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -40,24 +48,51 @@ class Measured:
 def main() -> int:
     """Measure bars of both lengths, print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
-    parser.add_argument("--trials", type=int, default=60, help="trials of each sweep")
+    parser.add_argument("--trials", type=int, default=20, help="trials of each sweep")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="in each, all engines run once with each number of workers"
+    )
     parser.add_argument("--minute-bars", type=int, default=MINUTE_BARS, help=f"default: {MINUTE_BARS}")
-    parser.add_argument("--engine", default="reference", help="default: reference")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
     options = parser.parse_args()
-    print(f"{options.trials} trials of fair_value_band, {options.engine} engine; Python {sys.version.split()[0]}")
-    heads = ("history", "workers", "start", "trials/s", "Mbar-trials/s", "CPU ms/trial", "private MiB", "PSS MiB")
-    print(("{:>20}" + "{:>14}" * 7).format(*heads))
+    print(f"{options.trials} trials of fair_value_band; {options.rounds} rounds; Python {sys.version.split()[0]}")
+    heads = ("history", "engine", "workers", "start", "trials/s", "Mbar-trials/s", "CPU ms/trial (least-greatest)")
+    print(("{:>20}{:>12}{:>9}{:>11}{:>11}{:>15}{:>32}").format(*heads) + f"{'private, PSS MiB':>19}{'/ reference':>13}")
     cases = (("hourly bars", HOURLY_BARS, HOUR_NS), ("minute bars", options.minute_bars, MINUTE_NS))
     for name, count, interval_ns in cases:
-        benchmark = plan(count, interval_ns)
-        for workers in (1, 2):
-            found = _measure(benchmark, options.trials, workers, options.engine)
-            rate = options.trials / found.wall_s
-            print(
-                f"{f'{count} {name}':>20}{workers:>14}{found.start_s:>12.2f} s{rate:>14.1f}{rate * count / 1e6:>14.2f}"
-                f"{1e3 * found.cpu_s / options.trials:>14.1f}{found.own_mib:>14.0f}{found.proportional_mib:>14.0f}"
-            )
+        found = measured(plan(count, interval_ns), options.trials, options.engines, options.rounds)
+        for (engine, workers), runs in found.items():
+            _print(f"{count} {name}", count, engine, workers, options.trials, runs, found.get((ENGINES[0], workers)))
     return 0
+
+
+def measured(
+    benchmark: Plan, trials: int, engines: Sequence[str], rounds: int
+) -> dict[tuple[str, int], list[Measured]]:
+    """Return what each engine took with one worker and with two, round by round: in each all of them, in turn."""
+    found: dict[tuple[str, int], list[Measured]] = {}
+    for _ in range(rounds):
+        for workers in WORKERS:
+            for engine in engines:
+                found.setdefault((engine, workers), []).append(_measure(benchmark, trials, workers, engine))
+    return found
+
+
+def _print(
+    name: str, bars: int, engine: str, workers: int, trials: int, runs: list[Measured], plain: list[Measured] | None
+) -> None:
+    start_s, wall_s, own, proportional = (
+        statistics.median(getattr(run, column) for run in runs)
+        for column in ("start_s", "wall_s", "own_mib", "proportional_mib")
+    )
+    cpu = [1e3 * run.cpu_s / trials for run in runs]
+    shown = f"{statistics.median(cpu):.1f} ({min(cpu):.1f}-{max(cpu):.1f})"
+    faster = ratio("", [run.cpu_s for run in plain], [run.cpu_s for run in runs]).median if plain else 0.0
+    print(
+        f"{name:>20}{engine:>12}{workers:>9}{start_s:>9.2f} s{trials / wall_s:>11.1f}"
+        f"{trials / wall_s * bars / 1e6:>15.2f}{shown:>32}{f'{own:.0f}, {proportional:.0f}':>19}"
+        + (f"{f'x {faster:.1f}':>13}" if plain else "")
+    )
 
 
 def _measure(benchmark: Plan, count: int, workers: int, engine: str) -> Measured:
