@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,11 +39,14 @@ from bot.paper.vitals import CONTENT_TYPE, Limits, health, metrics
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from bot.paper.connections import Answer, Connections
+
 PAGE: Final = Path(__file__).parent / "page"
 BLOCK_STALE_NS: Final = 3 * 60 * 60 * NS_PER_S
 """A longer wait for one block has a chance of e^-18."""
 MOST_WATCHERS: Final = 32
-WRITE_TIMEOUT_S: Final = 10.0
+MOST_CONNECTIONS: Final = 128
+MAX_LINE: Final = 8_190
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _FILES: Final = {
     "/": ("dashboard.html", "text/html"),
@@ -65,12 +68,19 @@ class PageError(FairhashError):
 
 @dataclass(frozen=True, slots=True)
 class PagePlace:
-    """Where to listen: port 0 takes any that is free; `hosts` are further names by which browsers may call it."""
+    """Where to listen: port 0 takes any that is free; `hosts` are further names by which browsers may call it.
+
+    Who has not sent the head of a first request within `head_s`, or of a next one within `idle_s`, is cut off;
+    so is who does not read what he asked for within `write_s`.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     hosts: tuple[str, ...] = ()
     refresh_s: float = 1.0
+    head_s: float = 10.0
+    idle_s: float = 30.0
+    write_s: float = 10.0
 
 
 async def open_page(
@@ -112,29 +122,29 @@ class Dashboard:
         self._at_ns = 0
         self._watchers = 0
         self._fresh = asyncio.Event()
-        self._runner: web.AppRunner | None = None
+        self._answers: Mapping[str, Answer] = {}
+        self._place = PagePlace()
+        self._http: Connections | None = None
+        self._listening: asyncio.Server | None = None
         self._sampler: asyncio.Task[None] | None = None
         self._allowed: frozenset[str] = frozenset()
 
     async def start(self, place: PagePlace) -> str:
         """Listen, and return the URL. Raises PageError when the port is taken or the host is none of ours."""
-        from aiohttp import web
+        from bot.paper import connections
 
-        app = web.Application(middlewares=[_guard(self)], client_max_size=1024)
-        for path in _FILES:
-            app.router.add_get(path, self._file)
-        routes = {"/state": self._state, "/track": self._track, "/events": self._events}
-        for path, answer in {**routes, "/metrics": self._metrics, "/health": self._health}.items():
-            app.router.add_get(path, answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
+        answers = {"/state": self._state, "/track": self._track, "/events": self._events}
+        answers |= {"/metrics": self._metrics, "/health": self._health, **dict.fromkeys(_FILES, self._file)}
+        self._answers, self._place = answers, place
+        limits = connections.Limits(place.head_s, idle_s=place.idle_s, connections=MOST_CONNECTIONS)
+        bounds = {"max_line_size": MAX_LINE, "max_field_size": MAX_LINE, "max_headers": 64}
+        self._http = connections.Connections(self._answer, limits, **bounds)
         try:
-            await web.TCPSite(self._runner, place.host, place.port).start()
+            self._listening = await self._http.listen(place.host, place.port)
         except OSError as error:
-            await self._runner.cleanup()
             what = f"dashboard: cannot listen on {place.host}:{place.port}: {error.strerror or error}"
             raise PageError(f"{what} (choose another dashboard.port, or 0)") from error
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._listening.sockets[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         names = (*LOOPBACK, shown, *place.hosts)
         self._allowed = frozenset(f"{name}:{port}".lower() for name in names)
@@ -148,14 +158,41 @@ class Dashboard:
             self._sampler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sampler
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listening is not None and self._http is not None:
+            self._listening.close()
+            await self._http.shutdown(0.5)
 
-    def admits(self, host: str, origin: str | None) -> bool:
-        """Return whether a request with these headers may be answered."""
-        if host.lower() not in self._allowed:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Look at who asks for what, and answer; nothing is read but the head."""
+        assert self._http is not None
+        self._http.heard(request)
+        if not self._is_ours(request):
+            return _json({"error": "this page answers only to its own name; see docs/operations.md"}, 403)
+        answer = self._answers.get(request.path)
+        if answer is None:
+            return _json({"error": f"there is nothing here but {', '.join(self._answers)}"}, 404)
+        if request.method not in ("GET", "HEAD"):
+            return _json({"error": "this page changes nothing"}, 405)
+        if request.body_exists:
+            refused = _json({"error": "no body is read here"}, 413)
+            refused.force_close()
+            return refused
+        response = await answer(request)
+        try:  # aiohttp would wait for ever for one who does not read
+            async with asyncio.timeout(self._place.write_s):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    def _is_ours(self, request: web.BaseRequest) -> bool:
+        """Return whether a request calls this page by a name of its own, once, and comes from no other page."""
+        hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
+        if len(hosts) != 1 or hosts[0].lower() not in self._allowed:
             return False
-        return origin is None or origin.lower().partition("://")[2] in self._allowed
+        return all(origin.lower().partition("://")[2] in self._allowed for origin in origins)
 
     # What is shown ------------------------------------------------------------------------------------------
 
@@ -194,32 +231,33 @@ class Dashboard:
 
     # Answers ------------------------------------------------------------------------------------------------
 
-    async def _file(self, request: web.Request) -> web.StreamResponse:
+    async def _file(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
         name, kind = _FILES[request.path]
-        return web.Response(body=(PAGE / name).read_bytes(), content_type=kind, charset="utf-8")
+        body = (PAGE / name).read_bytes()
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=_HEADERS)
 
-    async def _state(self, request: web.Request) -> web.StreamResponse:
+    async def _state(self, request: web.BaseRequest) -> web.StreamResponse:
         self._take()
         return _json(self._document())
 
-    async def _track(self, request: web.Request) -> web.StreamResponse:
+    async def _track(self, request: web.BaseRequest) -> web.StreamResponse:
         return _json({name: track.points for name, track in self._tracks.items()})
 
-    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         from aiohttp import web
 
         self._take()
         text = metrics(self._snapshots, self._at_ns, self._healthy()[0])
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE, **_HEADERS})
 
-    async def _health(self, request: web.Request) -> web.StreamResponse:
+    async def _health(self, request: web.BaseRequest) -> web.StreamResponse:
         self._take()
         ok, document = self._healthy()
         return _json(document, 200 if ok else 503)
 
-    async def _events(self, request: web.Request) -> web.StreamResponse:
+    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
         """Send the document at every refresh until the watcher leaves; one who does not read is cut off."""
         from aiohttp import web
 
@@ -232,30 +270,12 @@ class Dashboard:
             while True:
                 fresh = self._fresh
                 line = f"data: {_compact(self._document())}\n\n"
-                await asyncio.wait_for(answer.write(line.encode()), WRITE_TIMEOUT_S)
+                await asyncio.wait_for(answer.write(line.encode()), self._place.write_s)
                 await fresh.wait()
         except (ConnectionError, TimeoutError):
             return answer  # gone, or not reading
         finally:
             self._watchers -= 1
-
-
-def _guard(page: Dashboard) -> Any:
-    """Return what looks at every request first: who asks, and what every answer says to the browser."""
-    from aiohttp import web
-
-    @web.middleware
-    async def guard(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if not page.admits(request.headers.get("Host", ""), request.headers.get("Origin")):
-            return _json({"error": "this page answers only to its own name; see docs/operations.md"}, 403)
-        response = await handler(request)  # aiohttp passes it by this name
-        if not response.prepared:
-            response.headers.update(_HEADERS)
-        return response
-
-    return guard
 
 
 def _compact(document: Any) -> str:

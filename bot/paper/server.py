@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
@@ -20,6 +20,7 @@ from bot.paper.bitfinex.refusals import BAD_REQUEST, MAINTENANCE
 from bot.paper.bitfinex.stream import Stream
 from bot.paper.bitfinex.terms import NS_PER_MS
 from bot.paper.bitfinex.wire import MAX_BODY_BYTES, write
+from bot.paper.connections import Connections, Limits
 from bot.paper.led import LedMarket
 from bot.paper.market import Market
 
@@ -32,15 +33,6 @@ MAX_COLLECT_S: Final = 0.002
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 NO_SPACE: Final = {"event": "error", "code": MAINTENANCE, "msg": "the journal has no space; nothing was done"}
 Job = Callable[[], Any]
-
-
-class Limits(NamedTuple):
-    """What a connection may take: seconds for its first request's head, for a body, idle; connections in all."""
-
-    head_s: float = 10.0
-    body_s: float = 10.0
-    idle_s: float = 75.0
-    connections: int = 1_000
 
 
 class BrokenExchangeError(FairhashError):
@@ -70,12 +62,12 @@ class Server:
         self._limits = limits or Limits()
         self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
         self._sessions: set[Session] = set()
-        self._silent: set[Any] = set()
         self._names: set[str] = set()
         self._failed: asyncio.Future[None] | None = None
         self._commit_s = 0.0
         self._connected: Callable[[], int] = lambda: 0
         self._due: asyncio.TimerHandle
+        self._http: Connections
         self.served = 0
         """Requests and messages answered so far."""
 
@@ -87,27 +79,9 @@ class Server:
         loop = asyncio.get_running_loop()
         self._failed = loop.create_future()
         limits = self._limits
-        http = _Connections(
-            self._answer,
-            keepalive_timeout=limits.idle_s,
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE,
-            max_headers=MAX_HEADERS,
-            access_log=None,
-            lingering_time=0.5,
+        http = self._http = Connections(
+            self._answer, limits, max_line_size=MAX_LINE, max_field_size=MAX_LINE, max_headers=MAX_HEADERS
         )
-
-        http.silent = self._silent
-
-        def accept() -> asyncio.Protocol:
-            # Those accepted a moment ago are not among the connections yet, but they are silent.
-            if len(self._silent.union(http.connections)) >= limits.connections:
-                return _Closed()
-            connection = http()
-            self._silent.add(connection)
-            loop.call_later(limits.head_s, self._cut, connection)
-            return connection
-
         market = asyncio.create_task(self._market.run(self._publish))
         settled = asyncio.create_task(self._market.settled.wait())
         await asyncio.wait((market, settled), return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +90,7 @@ class Server:
             market.result()  # raises what ended it
         await self._done(open_accounts)
         self._connected = lambda: len(http.connections)
-        listening = await loop.create_server(accept, host, port)
+        listening = await http.listen(host, port)
         where = listening.sockets[0].getsockname()
         self._names = {f"{name}:{where[1]}" for name in (*LOCAL_NAMES, host)}
         if where[1] == 80:
@@ -136,17 +110,10 @@ class Server:
             with suppress(asyncio.CancelledError):
                 await market
 
-    def _cut(self, connection: Any) -> None:
-        """Close a connection that has not sent one whole head of a request yet."""
-        if connection in self._silent:
-            self._silent.discard(connection)
-            if connection.transport is not None:
-                connection.transport.abort()
-
     # HTTP ---------------------------------------------------------------------------------------------------
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._silent.discard(request.protocol)
+        self._http.heard(request)
         if not self._is_ours(request):
             return _reply(403, write(["error", BAD_REQUEST, "host: invalid (this exchange is only served locally)"]))
         path, _, query = request.raw_path.partition("?")
@@ -268,16 +235,6 @@ class Server:
         return socket
 
 
-class _Connections(web.Server):
-    """aiohttp's server; a connection that is lost is no longer waited for."""
-
-    silent: set[Any]
-
-    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
-        self.silent.discard(handler)
-        super().connection_lost(handler, exc)
-
-
 class Session:
     """One connected stream and the messages that wait to be sent to it."""
 
@@ -305,13 +262,6 @@ class Session:
     async def close(self) -> None:
         """Close the connection."""
         await self._socket.close(code=1001)
-
-
-class _Closed(asyncio.Protocol):
-    """What stands for a connection beyond the most that are served."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def _reply(status: int, body: bytes, close: bool = False) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from backtests.reference import Feed
 from bot.core.units import NS_PER_S
-from bot.paper.dashboard import MOST_WATCHERS, PAGE, Dashboard, PageError, PagePlace
+from bot.paper.dashboard import MOST_CONNECTIONS, MOST_WATCHERS, PAGE, Dashboard, PageError, PagePlace
 from bot.paper.snapshot import Snapshot, snapshot
 from bot.paper.vitals import Limits, health, metrics
 from bot.run import load_run
@@ -51,12 +52,17 @@ class World:
 
 
 def serve(
-    seen: Snapshot, act: Callable[[aiohttp.ClientSession, str, World], Awaitable[None]], hosts: tuple[str, ...] = ()
+    seen: Snapshot,
+    act: Callable[[aiohttp.ClientSession, str, World], Awaitable[None]],
+    hosts: tuple[str, ...] = (),
+    head_s: float = 10.0,
+    idle_s: float = 30.0,
+    write_s: float = 10.0,
 ) -> None:
     async def run() -> None:
         world = World(seen)
         page = Dashboard(lambda: world.look(), "a title", LIMITS, lambda: world.now_ns)
-        url = await page.start(PagePlace(hosts=hosts, refresh_s=0.01))
+        url = await page.start(PagePlace(hosts=hosts, refresh_s=0.01, head_s=head_s, idle_s=idle_s, write_s=write_s))
         try:
             async with aiohttp.ClientSession() as session:
                 await asyncio.wait_for(act(session, url, world), 20)
@@ -234,6 +240,119 @@ def test_watchers_are_bounded_and_counted_down_when_they_leave(seen: Snapshot) -
             await asyncio.sleep(0.01)  # until the server has noticed, at its next write
 
     serve(seen, act)
+
+
+async def let_go(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def spoken(url: str, text: str) -> tuple[int, bytes]:
+    """Send `text` as it is, and return the status of the answer, 0 for none, and all that came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rstrip("/").rpartition(":")[2]))
+    writer.write(text.encode("latin-1"))
+    answer = await reader.read(2**20)
+    await let_go(writer)
+    return int(answer.split()[1]) if answer else 0, answer
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /health HTTP/1.1\r\nHost: HOST\r\n\r\n"], ids=["first", "second"])
+def test_who_dribbles_the_head_of_a_request_is_cut_off_and_others_are_served(seen: Snapshot, first: bytes) -> None:
+    """A byte now and then, for ever: of the first request, and of the second on a connection that is kept."""
+
+    async def act(http: aiohttp.ClientSession, url: str, world: World) -> None:
+        host = url.removeprefix("http://").rstrip("/")
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        if first:
+            writer.write(first.replace(b"HOST", host.encode()))
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readuntil(b"}")
+        head = b"GET /health HTTP/1.1\r\nX-Slow: "
+
+        async def dribble() -> int:
+            sent = 0
+            while not writer.is_closing() and not reader.at_eof():
+                writer.write(head[sent : sent + 1] or b"x")
+                sent += 1
+                await asyncio.sleep(0.02)
+            return sent
+
+        async with asyncio.timeout(10):
+            assert await dribble() > 5
+        await let_go(writer)
+        async with http.get(url + "health") as answer:
+            assert answer.status == 200
+
+    serve(seen, act, head_s=0.3, idle_s=0.3)
+
+
+def test_connections_are_bounded_and_the_page_is_back_when_the_silent_ones_are_cut(seen: Snapshot) -> None:
+    async def act(http: aiohttp.ClientSession, url: str, world: World) -> None:
+        host = url.removeprefix("http://").rstrip("/")
+        silent = [await asyncio.open_connection(*host.split(":")) for _ in range(MOST_CONNECTIONS)]
+        assert await spoken(url, f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n") == (0, b"")
+        for reader, writer in silent:
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""  # cut, without an answer
+            await let_go(writer)
+        async with http.get(url + "health") as answer:
+            assert answer.status == 200
+
+    serve(seen, act, head_s=0.5)
+
+
+def test_who_does_not_read_what_he_asked_for_is_cut_off(seen: Snapshot) -> None:
+    async def act(http: aiohttp.ClientSession, url: str, world: World) -> None:
+        world.snapshots = [replace(seen, note="x" * 8_000_000)]  # more than the sockets between hold
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        with socket.create_connection((host, int(port))) as deaf:
+            deaf.setblocking(False)
+            deaf.sendall(f"GET /state HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            while True:
+                await asyncio.sleep(0.05)
+                with contextlib.suppress(BlockingIOError):
+                    try:
+                        deaf.send(b"x")  # does not wait for its own answer
+                    except ConnectionError:
+                        return
+
+    serve(seen, act, write_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("GET /state HTTP/1.1\r\n\r\n", 400),
+        ("GET /state HTTP/1.0\r\n\r\n", 403),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n", 400),
+        ("GET /state HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: {own}\r\n\r\n", 403),
+        ("GET http://evil.example/state HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nOrigin: http://{own}\r\nOrigin: http://evil.example\r\n\r\n", 403),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nOrigin: http://{own}.evil.example\r\n\r\n", 403),
+        ("GET /../../etc/passwd HTTP/1.1\r\nHost: {own}\r\n\r\n", 404),
+        ("GET /dashboard.css/../state HTTP/1.1\r\nHost: {own}\r\n\r\n", 404),
+        ("GET /%00 HTTP/1.1\r\nHost: {own}\r\n\r\n", 404),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nX: " + 9_000 * "x" + "\r\n\r\n", 400),
+        ("GET /" + 9_000 * "x" + " HTTP/1.1\r\nHost: {own}\r\n\r\n", 400),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\n" + 100 * "X: y\r\n" + "\r\n", 400),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nContent-Length: 1000000000000\r\n\r\n", 413),
+        ("GET /state HTTP/1.1\r\nHost: {own}\r\nTransfer-Encoding: chunked\r\n\r\n", 413),
+        ("POST /state HTTP/1.1\r\nHost: {own}\r\nContent-Length: 5\r\n\r\nabcde", 405),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ],
+)
+def test_hostile_requests_are_refused_and_the_connection_is_let_go(
+    seen: Snapshot, request_text: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act(http: aiohttp.ClientSession, url: str, world: World) -> None:
+        own = url.removeprefix("http://").rstrip("/")
+        found, answer = await spoken(url, request_text.replace("{own}", own))
+        assert found == status, answer
+        assert b"satoshi" not in answer and b"_sat" not in answer and b"Traceback" not in answer
+
+    serve(seen, act)
+    assert not caplog.records  # nobody else fills our log
 
 
 def test_a_taken_port_is_one_line(seen: Snapshot) -> None:
