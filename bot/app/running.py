@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import signal
 import time
@@ -30,6 +31,7 @@ from bot.standing import status
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
 STATUS_EVERY_S: Final = 0.5
+_SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 DIRECT: Final = "direct"
 CCXT: Final = "ccxt"
 """How orders reach the exchange: by a call, or through the ccxt client."""
@@ -57,6 +59,7 @@ class Running:
         self.load, self.feed, self.speed, self.venue, self.now_ns = load, feed, speed, venue, now_ns
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
+        self._short_of = 0
         began = time.monotonic()
         self.journal = journal
         try:
@@ -129,6 +132,7 @@ class Running:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end, number.name)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.set_exception_handler(self._complain)
         ticker = asyncio.create_task(self._tick())
         try:
             with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
@@ -224,6 +228,15 @@ class Running:
 
     def _log(self, event: str, **fields: Any) -> None:
         self.voice.say(event, self.daemon.time_ns, **fields)
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say once that callers cannot be let in; asyncio would write a traceback for each try, a hundred a second."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _SHORT_OF:
+            loop.default_exception_handler(context)
+        elif error.errno != self._short_of:
+            self._short_of = error.errno
+            self._log("no_callers", text=f"{error.strerror}: nobody can be let in until there is room; trading goes on")
 
     def _marks(self, name: str) -> tuple[int, int]:
         state = self.daemon.desks[name].session.state
