@@ -38,6 +38,7 @@ from bot.paper.entries import (
     time_of,
 )
 from bot.paper.journal import Journal
+from bot.session import ASKING
 from bot.trader import RiskLimits
 
 BY_OPERATOR: Final = "operator"
@@ -66,7 +67,6 @@ class Daemon:
         self._sit_down()
         self.on_failure = on_failure
         self.asking: Asking | None = None
-        self._asked_at_last_look = -1
 
     def _sit_down(self) -> None:
         """Set up everything as it was at the journal's head."""
@@ -80,6 +80,8 @@ class Daemon:
         }
         self.last: Event | None = None
         self.steps = 0
+        self._deciding: Desk | None = None
+        self._decided, self._decided_at_last_look = 0, -1
 
     # Recovery -----------------------------------------------------------------------------------------------
 
@@ -179,7 +181,10 @@ class Daemon:
             take(desk.session, event)
             if asking is not None:
                 asking.begin(self.steps, number)
+            self._deciding = desk
             failure = desk.decide()
+            self._deciding = None
+            self._decided += 1
             if asking is not None:
                 asking.end()
             if failure:
@@ -230,10 +235,15 @@ class Daemon:
         `frame` is what was interrupted. In the midst of our own code nothing is raised, since that could leave it half
         done: the next look will find the strategy elsewhere.
         """
-        asking = [desk.session for desk in self.desks.values() if desk.session.is_asking]
-        asked = sum(desk.session.asked for desk in self.desks.values())
-        before, self._asked_at_last_look = self._asked_at_last_look, asked if asking else -1
-        is_ours = frame is not None and str(frame.f_globals.get("__name__")).startswith("bot.")
-        if asking and asked == before and not is_ours:
-            self._asked_at_last_look = -1
-            raise StrategyHangsError(f"{iso_utc(asking[0].view.time_ns)}: no answer in time")
+        desk, before = self._deciding, self._decided_at_last_look
+        self._decided_at_last_look = -1 if desk is None else self._decided
+        if desk is not None and self._decided == before and is_strategys(frame):
+            self._decided_at_last_look = -1
+            raise StrategyHangsError(f"{iso_utc(desk.session.view.time_ns)}: no answer in time")
+
+
+def is_strategys(frame: FrameType | None) -> bool:
+    """Return whether a frame is a strategy's, or of a library which it called: the next of ours is who asked it."""
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith("bot."):
+        frame = frame.f_back
+    return frame is not None and frame.f_code in ASKING

@@ -76,9 +76,7 @@ class Session:
         "_last",
         "_peak_sat",
         "_sound",
-        "asked",
         "exchange",
-        "is_asking",
         "last_market_ns",
         "marks",
         "observations",
@@ -112,7 +110,6 @@ class Session:
         self._sound: Target | None = None  # the last target that was checked; most answers repeat it
         self.last_market_ns = 0  # time of the last quote or closed bar
         self._checked_moves = 0
-        self.asked, self.is_asking = 0, False  # how often the strategy was asked; a watchdog looks at both
         if settings.debug:
             self.check()
 
@@ -324,14 +321,10 @@ class Session:
         if self.trader.is_stopped:
             self._last = None
             return AWAKE
-        self.asked += 1
-        self.is_asking = True
         try:
             target = strategy.decide(view, strategy.params)
         except (Exception, SystemExit, GeneratorExit) as error:  # ending the program would look like success
             raise StrategyError(f"{self._at()}: {cause(error)}") from error
-        finally:
-            self.is_asking = False
         if type(target) is not Target or target != self._sound:
             fault = "not a Target" if type(target) is not Target else target_fault(target, self.settings.contract)
             if fault:
@@ -398,3 +391,7 @@ class Session:
         worth, now = standing(state, self._account), state.time_ns
         self.marks.append(Mark(now, state.mark_sat, worth.lots, worth.equity_sat(state.mark_sat, now)))
         self.check(at_end=True)
+
+
+ASKING = (Session._ask.__code__, Session._observe.__code__)
+"""The code that calls into a strategy: what a watchdog looks for above the frame that it finds."""

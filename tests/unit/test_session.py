@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -18,8 +19,9 @@ from bot.core import settlement
 from bot.core.accrual import pool_fee_sat
 from bot.core.events import CONTRACT, Quote, SwapRate
 from bot.core.invariants import InvariantError
-from bot.core.order import EXCHANGE, TRADING
+from bot.core.order import EXCHANGE, TRADING, Command, Rejection
 from bot.core.units import NS_PER_S
+from bot.daemon import is_strategys
 from bot.errors import StrategyError
 from bot.run import load_run
 from bot.session import Strategy
@@ -208,3 +210,26 @@ def test_a_rule_that_depends_on_more_than_its_inputs_is_named(monkeypatch: pytes
     monkeypatch.setattr(settlement, "pool_fee_sat", lambda income, ppm: pool_fee_sat(income, ppm) + next(calls) % 2)
     with pytest.raises(InvariantError, match="invariant 10"):
         run(lambda view, _: Target(0), [1.0] * 6)
+
+
+def test_a_watchdog_tells_a_strategy_from_our_own_code() -> None:
+    """What it interrupts must be the strategy's, or of a library in its hands; never a posting half made."""
+    seen: list[bool] = []
+
+    def asked(view: View, _: Any) -> Target:
+        seen.append(is_strategys(sys._getframe()))
+        max([1], key=lambda _: seen.append(is_strategys(sys._getframe())) or 0)  # as a library would call
+        return Target(1)
+
+    plan = replace(plan_of_the_repository(), strategy=Strategy("asked", asked, None))
+    session = plan.session()
+    submit = session.trader.submit
+
+    def submitted(command: Command) -> int | Rejection:
+        seen.append(is_strategys(sys._getframe()))
+        return submit(command)
+
+    session.trader.submit = submitted
+    session.on_quote(Quote(plan.settings.start_ns, tick(0.0199), 100, tick(0.02), 100))
+    session.decide()
+    assert seen[:2] == [True, True] and len(seen) > 2 and not any(seen[2:])
