@@ -9,8 +9,10 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Final
 
+from bot.app.alive import Fuse, notify
 from bot.app.journals import carry_out
 from bot.app.tables import status_text
 from bot.app.voice import Voice
@@ -24,7 +26,6 @@ from bot.paper.dashboard import Dashboard, PageError, open_page
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
 from bot.paper.journal import Journal
-from bot.paper.snapshot import snapshot
 from bot.run import Run, limits_of
 from bot.standing import status
 
@@ -134,11 +135,13 @@ class Running:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.set_exception_handler(self._complain)
         ticker = asyncio.create_task(self._tick())
+        notify("READY=1")
         try:
             with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
                 page = await self._open_page()  # signals are heard by now: what they end is ended in order
                 await pump
         finally:
+            notify("STOPPING=1")
             ticker.cancel()
             if page is not None:
                 await page.stop()
@@ -194,7 +197,14 @@ class Running:
     def _watchdog(self) -> Any:
         """Look from time to time, from a signal, whether a strategy has been asked for too long."""
         tick_s = self.daemon.limits.max_answer_ns / NS_PER_S / 2
-        before = signal.signal(signal.SIGALRM, lambda number, frame: self.daemon.look(frame))
+        fuse = Fuse(self.daemon.limits.max_answer_ns)
+
+        def look(number: int, frame: FrameType | None) -> None:
+            fuse.renew()  # where this does not run, code in C holds the interpreter
+            self.daemon.look(frame)
+
+        before = signal.signal(signal.SIGALRM, look)
+        fuse.renew()
         signal.siginterrupt(signal.SIGALRM, False)  # no write is to be cut short by it
         signal.setitimer(signal.ITIMER_REAL, tick_s, tick_s)
         try:
@@ -202,6 +212,7 @@ class Running:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+            fuse.remove()
 
     # Orders of people ---------------------------------------------------------------------------------------
 
@@ -255,12 +266,11 @@ class Running:
         """Return the page being served, if it is wanted; where it cannot be, say so and trade on without it."""
         if not self.settings.config.dashboard.enabled:
             return None
-        desks = self.daemon.desks.values()
         try:
             page, url = await open_page(
                 self.settings.config,
                 self.settings.contract.id,
-                lambda: [snapshot(desk.session, self.feed.simulated) for desk in desks],
+                lambda: self.daemon.snapshots(self.feed.simulated),
                 self.now_ns if self.speed is None else lambda: self.daemon.time_ns,
             )
         except PageError as error:
@@ -271,6 +281,7 @@ class Running:
 
     async def _tick(self) -> None:
         while True:
+            notify("WATCHDOG=1")
             await asyncio.sleep(STATUS_EVERY_S)
             self.voice.show(status(self.daemon))
 

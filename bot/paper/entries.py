@@ -65,9 +65,9 @@ class Passed(NamedTuple):
 class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
-    `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked), `lag` (the market event before it came too late to act on: `skip`). `text` is the reason, or for
-    `params` the new parameters as JSON.
+    `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `band` (it did not say its band
+    in time), `deaths` (the program died while it was asked), `lag` (the market event before it came too late to act on:
+    `skip`). `text` is the reason, or for `params` the new parameters as JSON.
     """
 
     time_ns: int
