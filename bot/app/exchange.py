@@ -26,6 +26,7 @@ def exchange(options: Namespace) -> Outcome:
     import asyncio
     import time
 
+    from bot.app.rereading import beside
     from bot.paper.bitfinex.protocol import Protocol
     from bot.paper.market import Market
     from bot.paper.server import Server, check_host
@@ -55,7 +56,9 @@ def exchange(options: Namespace) -> Outcome:
         def open_accounts() -> None:
             _open_accounts(service, keys, plan.settings.deposit_sat)
 
-        ended_by = asyncio.run(until_told(server.run(options.host, options.port, open_accounts, ready))) or "itself"
+        serving = server.run(options.host, options.port, open_accounts, ready)
+        work = beside(serving, service.journal, service.checkpoints.resumed_at)
+        ended_by = asyncio.run(until_told(work)) or "itself"
     finally:
         service.close()
     text = f"{journal}: ended by {ended_by}; {server.served} requests answered, {service.journal.sequence} entries"

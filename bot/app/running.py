@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bot.app.alive import Fuse, notify
 from bot.app.journals import carry_out
+from bot.app.rereading import beside
 from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
@@ -120,11 +121,15 @@ class Running:
     # The loop -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
+        """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first.
+
+        Raises JournalError if an entry before the checkpoint turns out to have been changed.
+        """
         loop = asyncio.get_running_loop()
         server = await serve(self.journal.path, self._answer)
         page: Dashboard | None = None
-        pump = asyncio.create_task(self._pump())
+        kept = self.daemon.checkpoints
+        pump = asyncio.create_task(beside(self._pump(), self.journal, kept.resumed_at if kept else 0))
 
         def end(name: str) -> None:
             self.ended_by = name
