@@ -40,16 +40,21 @@ from bot.paper.entries import (
     time_of,
 )
 from bot.paper.journal import Journal
+from bot.paper.snapshot import ASKING as ASKING_FOR_BANDS
+from bot.paper.snapshot import Snapshot, snapshot
 from bot.session import ASKING
 from bot.trader import RiskLimits
 from bot.venues.ccxt_venue import CcxtVenue
 
 BY_OPERATOR: Final = "operator"
 BY_STRATEGY: Final = "strategy"
+BY_BAND: Final = "band"
 BY_DEATHS: Final = "deaths"
 BY_LAG: Final = "lag"
 BY_CHAIN: Final = "chain"
 PASSED: Final = "the venue's market had moved on"
+FOR_ITS_BAND: Final = -1
+"""Stands for the event at which a strategy is asked for its band: whenever somebody looks at the page."""
 MAX_DEATHS: Final = 2
 """A strategy in whose hands the process dies so often in a row, at one event, is halted."""
 
@@ -241,6 +246,29 @@ class Daemon:
             if failure:
                 desk.control(Control(time_ns, self.on_failure, BY_STRATEGY, failure))
 
+    def snapshots(self, simulated: bool) -> list[Snapshot]:
+        """Return what every strategy looks like now. One that hangs when it is asked for its band is halted by name.
+
+        What is stopped is not asked for it. `simulated` is whether any price is.
+        """
+        shown = []
+        for number, desk in enumerate(self.desks.values()):
+            if self.asking is not None:
+                self.asking.begin(FOR_ITS_BAND, number)
+            self._deciding = desk
+            try:
+                shown.append(snapshot(desk.session, simulated))
+            except StrategyHangsError as error:
+                self._deciding = None
+                self.control([desk.name], self.on_failure, BY_BAND, f"its band: {error}")
+                shown.append(snapshot(desk.session, simulated))
+            finally:
+                self._deciding = None
+                self._decided += 1
+                if self.asking is not None:
+                    self.asking.end()
+        return shown
+
     def mourn(self, asking: Asking) -> str:
         """Halt a strategy in whose hands the process has died again and again, and return its name; else nothing."""
         self.asking = asking
@@ -248,7 +276,8 @@ class Daemon:
         if death is None or death.times < MAX_DEATHS or death.desk >= len(self.desks):
             return ""
         name = list(self.desks)[death.desk]
-        text = f"the process died {death.times} times while it was asked, at event {death.step}"
+        what = "for its band" if death.step == FOR_ITS_BAND else f"at event {death.step}"
+        text = f"the process died {death.times} times while it was asked, {what}"
         self.control([name], HALT, BY_DEATHS, text)
         return name
 
@@ -298,3 +327,4 @@ def is_strategys(frame: FrameType | None) -> bool:
     while frame is not None and not str(frame.f_globals.get("__name__")).startswith("bot."):
         frame = frame.f_back
     return frame is not None and frame.f_code in ASKING
+    return frame is not None and frame.f_code in (*ASKING, *ASKING_FOR_BANDS)

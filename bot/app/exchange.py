@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bot.app.ending import until_told
 from bot.app.outcome import Outcome, progress
 from bot.app.paper import replay_feed
 
@@ -27,6 +28,7 @@ def exchange(options: Namespace) -> Outcome:
     import asyncio
     import time
 
+    from bot.app.rereading import beside
     from bot.facts import facts_of
     from bot.paper.bitfinex.protocol import Protocol
     from bot.paper.led import LedMarket
@@ -67,34 +69,13 @@ def exchange(options: Namespace) -> Outcome:
         def open_accounts() -> None:
             _open_accounts(service, keys, plan.settings.deposit_sat)
 
-        ended_by = asyncio.run(_until_told(server.run(options.host, options.port, open_accounts, ready)))
+        serving = server.run(options.host, options.port, open_accounts, ready)
+        work = beside(serving, service.journal, service.checkpoints.resumed_at)
+        ended_by = asyncio.run(until_told(work)) or "itself"
     finally:
         service.close()
     text = f"{journal}: ended by {ended_by}; {server.served} requests answered, {service.journal.sequence} entries"
     return Outcome(text, {"journal": str(journal), "ended_by": ended_by, "served": server.served})
-
-
-async def _until_told(serve: Any) -> str:
-    """Serve until SIGTERM or SIGINT; what was being answered is answered first."""
-    import asyncio
-    import signal
-
-    loop = asyncio.get_running_loop()
-    serving = asyncio.ensure_future(serve)
-    told: list[str] = []
-
-    def end(name: str) -> None:
-        told.append(name)
-        serving.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, number.name)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        if not told:
-            raise
-    return told[0] if told else "itself"
 
 
 def _keys(path: Path | None, journal: Path, users: Sequence[str]) -> tuple[Mapping[str, Key], list[str]]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bot.app.ending import until_told
 from bot.app.outcome import Outcome
 from bot.core.events import Block
 from bot.feed_settings import CCXT
@@ -35,10 +36,11 @@ def paper(options: Namespace) -> Outcome:
 
     settings = load_settings(options.config, params_type)
     _refuse_mixed(options, is_live(settings))
-    if is_live(settings):
-        running = asyncio.run(trade_live(settings, options, WallClock()))
-    else:
-        running = asyncio.run(_replay(settings, options))
+    work = trade_live(settings, options, WallClock()) if is_live(settings) else _replay(settings, options)
+    running = asyncio.run(until_told(work))
+    if isinstance(running, str):
+        text = f"ended by {running} before it traded; start it again to go on"
+        return Outcome(text, {"ended_by": running, "traded": False})
     return Outcome(running.text(), running.document())
 
 

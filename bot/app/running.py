@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import signal
 import time
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Final
 
+from bot.app.alive import Fuse, notify
 from bot.app.journals import carry_out
 from bot.app.remote import Served, follow
+from bot.app.rereading import beside
 from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
@@ -24,13 +28,13 @@ from bot.paper.dashboard import Dashboard, PageError, open_page
 from bot.paper.entries import ALL_VENUES, HEAD, Event, Passed, head_text, time_of
 from bot.paper.feed import Feed
 from bot.paper.journal import Journal
-from bot.paper.snapshot import snapshot
 from bot.run import Run, limits_of
 from bot.standing import status
 
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
 STATUS_EVERY_S: Final = 0.5
+_SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 DIRECT: Final = "direct"
 CCXT: Final = "ccxt"
 """How orders reach the exchange: by a call, or through the ccxt client."""
@@ -64,6 +68,7 @@ class Running:
         self.exchange = exchange
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
+        self._short_of = 0
         began = time.monotonic()
         self.journal = journal
         try:
@@ -125,11 +130,15 @@ class Running:
     # The loop -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first."""
+        """Go on until the feed ends, or SIGTERM or SIGINT asks to end: then the step at hand is done first.
+
+        Raises JournalError if an entry before the checkpoint turns out to have been changed.
+        """
         loop = asyncio.get_running_loop()
         server = await serve(self.journal.path, self._answer)
         page: Dashboard | None = None
-        pump = asyncio.create_task(self._pump())
+        kept = self.daemon.checkpoints
+        pump = asyncio.create_task(beside(self._pump(), self.journal, kept.resumed_at if kept else 0))
 
         def end(name: str) -> None:
             self.ended_by = name
@@ -138,12 +147,15 @@ class Running:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end, number.name)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.set_exception_handler(self._complain)
         ticker = asyncio.create_task(self._tick())
+        notify("READY=1")
         try:
             with self._watchdog(), contextlib.suppress(asyncio.CancelledError):
                 page = await self._open_page()  # signals are heard by now: what they end is ended in order
                 await pump
         finally:
+            notify("STOPPING=1")
             ticker.cancel()
             if page is not None:
                 await page.stop()
@@ -213,7 +225,14 @@ class Running:
     def _watchdog(self) -> Any:
         """Look from time to time, from a signal, whether a strategy has been asked for too long."""
         tick_s = self.daemon.limits.max_answer_ns / NS_PER_S / 2
-        before = signal.signal(signal.SIGALRM, lambda number, frame: self.daemon.look(frame))
+        fuse = Fuse(self.daemon.limits.max_answer_ns)
+
+        def look(number: int, frame: FrameType | None) -> None:
+            fuse.renew()  # where this does not run, code in C holds the interpreter
+            self.daemon.look(frame)
+
+        before = signal.signal(signal.SIGALRM, look)
+        fuse.renew()
         signal.siginterrupt(signal.SIGALRM, False)  # no write is to be cut short by it
         signal.setitimer(signal.ITIMER_REAL, tick_s, tick_s)
         try:
@@ -221,6 +240,7 @@ class Running:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+            fuse.remove()
 
     # Orders of people ---------------------------------------------------------------------------------------
 
@@ -249,6 +269,15 @@ class Running:
         """Log one line at the run's time."""
         self.voice.say(event, self.daemon.time_ns, **fields)
 
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say once that callers cannot be let in; asyncio would write a traceback for each try, a hundred a second."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in _SHORT_OF:
+            loop.default_exception_handler(context)
+        elif error.errno != self._short_of:
+            self._short_of = error.errno
+            self.log("no_callers", text=f"{error.strerror}: nobody can be let in until there is room; trading goes on")
+
     def _marks(self, name: str) -> tuple[int, int]:
         state = self.daemon.desks[name].session.state
         return len(state.fills), len(state.notices)
@@ -271,7 +300,7 @@ class Running:
             page, url = await open_page(
                 self.settings.config,
                 self.settings.contract.id,
-                lambda: [snapshot(desk.session, self.feed.simulated) for desk in self.daemon.desks.values()],
+                lambda: self.daemon.snapshots(self.feed.simulated),
                 self.now_ns if is_live else lambda: self.daemon.time_ns,
                 self.feed.name,
             )
@@ -283,6 +312,7 @@ class Running:
 
     async def _tick(self) -> None:
         while True:
+            notify("WATCHDOG=1")
             await asyncio.sleep(STATUS_EVERY_S)
             self.voice.show(status(self.daemon))
 

@@ -65,11 +65,11 @@ class Passed(NamedTuple):
 class Control(NamedTuple):
     """What was decided outside of the strategy: `action` is one of ACTIONS.
 
-    `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `deaths` (the program died while
-    it was asked), `lag` (the market event before it came too late to act on: `skip`), `chain` (a `note`: the hash of
-    the block before it, which changes nothing), `mirror` (what the venue says of the account: too old to act on,
-    `skip`, or taken for true, `adopt`). `text` is the reason, for `params` the new parameters and for `adopt` the
-    venue's report as JSON.
+    `by` is `operator`, or what made the daemon act by itself: `strategy` (it failed), `band` (it did not say its band
+    in time), `deaths` (the program died while it was asked), `lag` (the market event before it came too late to act
+    on: `skip`), `chain` (a `note`: the hash of the block before it, which changes nothing), `mirror` (what the venue
+    says of the account: too old to act on, `skip`, or taken for true, `adopt`). `text` is the reason, for `params` the
+    new parameters and for `adopt` the venue's report as JSON.
     """
 
     time_ns: int

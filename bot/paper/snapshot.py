@@ -74,7 +74,7 @@ class Snapshot:
     """One strategy at `time_ns`. Prices in satoshi per contract, money in satoshi, sizes in lots, rates in ppb a day.
 
     `fair_sat` is None until a model can tell; `low_sat` and `high_sat` are the strategy's no-trade band, both 0 where
-    it has none. `last_quote_ns` and `last_block_ns` are 0 before the first.
+    it has none or is stopped. `last_quote_ns` and `last_block_ns` are 0 before the first.
     """
 
     strategy: str
@@ -195,13 +195,17 @@ def _value(session: Session, now: int) -> tuple[int | None, int, int, str]:
     except ModelError as error:
         return None, 0, 0, f"no fair value: {error}"
     band = session.strategy.band
-    if band is None or session.state.mark_sat == 0:
+    if band is None or session.state.mark_sat == 0 or session.trader.is_stopped:
         return fair_sat, 0, 0, ""
     try:
         low, high = band(session.view, session.strategy.params)
         return fair_sat, sat_from_float_half_even(low), sat_from_float_half_even(high), ""
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - shown; it must not end the daemon
         return fair_sat, 0, 0, f"no band: {cause(error)}"
+
+
+ASKING: Final = (_value.__code__,)
+"""The code that calls into a strategy; see `bot.session.ASKING`."""
 
 
 def _orders(session: Session) -> Iterator[OrderLine]:

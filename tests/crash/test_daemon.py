@@ -58,11 +58,16 @@ class House:
             f"strategies: [{', '.join(entries)}]\ndashboard: {{enabled: false}}\n"
         )
 
-    def start(self, speed: str, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
+    def start(self, speed: str, limits: dict[int, int] | None = None) -> subprocess.Popen[str]:
+        """Start the daemon, with at most so much of each resource."""
         command = [sys.executable, "-m", "bot", "paper", str(self.config), "--speed", speed, "--json"]
         command += ["--journal", str(self.journal)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        limits = (most_bytes, resource.RLIM_INFINITY)
+
+        def limit() -> None:
+            for name, most in (limits or {}).items():
+                resource.setrlimit(name, (most, resource.getrlimit(name)[1]))
+
         process = subprocess.Popen(
             command,
             cwd=self.directory,
@@ -70,7 +75,7 @@ class House:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+            preexec_fn=limit,
         )
         self.started.append(process)
         return process
@@ -171,7 +176,7 @@ def test_it_ends_in_order_reloads_or_says_why_not_and_keeps_its_halts(house: Hou
 
 def test_without_space_it_ends_in_one_line_and_goes_on_when_there_is_some(house: House) -> None:
     """Faults 9 and 10 for the daemon: a limit on the size of its files."""
-    process = house.start("max", most_bytes=120_000)
+    process = house.start("max", limits={resource.RLIMIT_FSIZE: 120_000})
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 9 and "no space to write to" in out
     assert house.call("status")["events"] % 256 == 0, "whole batches"

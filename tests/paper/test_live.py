@@ -221,3 +221,37 @@ def test_a_strategy_sells_short_at_live_swap_rates_and_everybody_is_told_their_s
     journal = Journal(tmp_path / "a.journal")
     agree(replayed(journal))
     journal.close()
+
+
+STARTED = """
+import sys
+from bot import cli
+from bot.app import paper
+live, sources = paper.trade_live, {"urls": {"api": {"public": sys.argv[1], "private": sys.argv[1]}}}
+paper.trade_live = lambda settings, options, clock: live(settings, options, clock, **sources)
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_while_a_source_does_not_answer_it_ends_in_order(tmp_path: Path, how: signal.Signals) -> None:
+    """An exchange that takes the connection and says nothing: the start waits for it, and can be ended."""
+    with socket.socket() as exchange:
+        exchange.bind(("127.0.0.1", 0))
+        exchange.listen()
+        exchange.settimeout(60)
+        config, journal = write_config(tmp_path, 1), tmp_path / "a.journal"
+        url = f"http://127.0.0.1:{exchange.getsockname()[1]}"
+        command = [sys.executable, "-c", STARTED, url, "paper", str(config), "--journal", str(journal), "--json"]
+        daemon = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            asked, _ = exchange.accept()
+            daemon.send_signal(how)
+            out, error = daemon.communicate(timeout=60)
+        finally:
+            daemon.kill()
+            daemon.communicate()
+        asked.close()
+    assert daemon.returncode == 0, error
+    assert json.loads(out) == {"ended_by": how.name, "traded": False}
+    Journal(journal).close()  # nobody has it any more

@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+from bot.app.running import STATUS_EVERY_S
 from bot.arguments import EXIT_CODES, build_parser
 
 UNIT = Path("deploy/fairhash.service").read_text()
@@ -37,6 +38,13 @@ def test_the_container_copies_what_is_there_and_runs_as_nobody_special() -> None
     for source in re.findall(r"^COPY (\S+) \S+$", CONTAINER, re.MULTILINE):
         assert Path(source).exists(), source
     assert re.search(r"^USER (?!root)", CONTAINER, re.MULTILINE)
+
+
+def test_systemd_waits_to_be_told_that_the_daemon_lives() -> None:
+    """tests/crash/test_hangs.py shows that it is told, many times in so long."""
+    (kind,) = re.findall(r"^Type=(.*)$", UNIT, re.MULTILINE)
+    (watchdog,) = re.findall(r"^WatchdogSec=(\d+)min$", UNIT, re.MULTILINE)
+    assert kind == "notify" and 60 * int(watchdog) > 100 * STATUS_EVERY_S
 
 
 def test_the_unit_has_every_section_and_no_key_twice() -> None:
