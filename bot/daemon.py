@@ -70,9 +70,11 @@ class Daemon:
                     self.steps += 1
                     for desk in desks:
                         desk.replay_event(content)
-                elif isinstance(content, Control) and content.action in (PARAMS, SKIP):
-                    if content.action == PARAMS:
-                        self._reload(content.text)
+                elif isinstance(content, Control) and content.action == PARAMS:
+                    self._reload(content.text)
+                elif entry.venue == ALL_VENUES:
+                    for desk in desks:
+                        desk.replay(content)
                 else:
                     self.desks[entry.venue].replay(content)
             except (ValueError, LookupError) as error:
