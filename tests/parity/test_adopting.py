@@ -98,7 +98,7 @@ def test_our_books_are_the_venues_after_every_decision_and_again_after_a_restart
         journal = begin(tmp_path / f"{seed}.journal", plan, text)
         daemon = Daemon(journal)
         made = client(ADDRESS, "key", SECRET, limited=False)
-        mount(made.session, lambda request, served=served: served.carry(request))  # type: ignore[misc]
+        mount(made, lambda request, served=served: served.carry(request))  # type: ignore[misc]
         venue = CcxtVenue(made, plan.settings.contract)
         market = FollowedMarket(made, venue.ask, None)
         daemon.stand_at({USER: venue}, market.has_moved_on)
@@ -155,7 +155,7 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
         return served.carry(request)
 
     made = client(ADDRESS, "key", SECRET, limited=False)
-    mount(made.session, carry)
+    mount(made, carry)
     venue = CcxtVenue(made, plan.settings.contract)
     market = FollowedMarket(made, venue.ask, None)
     daemon.stand_at({USER: venue}, market.has_moved_on)
