@@ -33,7 +33,7 @@ PARTS: Final = ("price", "dividends", "swap", "lending", "fees", "slippage", "ex
 """The names of the parts, in the order in which every table and plot shows them."""
 
 _FLOWS: Final = frozenset({"deposit", "withdrawal", "issue", "transfer"})
-_WITHIN: Final = frozenset({"loan", "repay"})
+_WITHIN: Final = frozenset({"loan", "repay", "claim"})
 _PART_OF_KIND: Final = {
     "dividend": "dividends",
     "expiry": "expiry",

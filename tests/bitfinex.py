@@ -84,7 +84,7 @@ class Bench:
                 "urls": {"api": {"public": ADDRESS, "private": ADDRESS}},
             }
         )
-        mount(client.session, carry or self.carry)
+        mount(client, carry or self.carry)
         return client
 
     def carry(self, request: Request) -> tuple[int, bytes]:

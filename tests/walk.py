@@ -344,6 +344,18 @@ class Walk:
             amount = self.state.balance(name)
         self.command(Transfer(self.now, user, source, target, asset, amount))
 
+    def claim(self) -> None:
+        """Claim all of a long, a part of it, or what is none."""
+        user = self.user()
+        account = self.state.accounts.get(user)
+        held = account.margin_lots(self.state.ledger) if account else 0
+        lots = self.draw.pick((held, held // 2, 1, self.amount(CONTRACT)))
+        if self.chance(3) and held > 0 and account is not None:
+            cash = self.state.balance(f"{user}/exchange/BTC") - account.reserved[BTC]
+            self.command(Transfer(self.now, user, "exchange", "trading", BTC, cash))
+        asset, target = (BTC, "deposit") if self.chance(30) else (CONTRACT, "exchange")
+        self.command(Transfer(self.now, user, "position", target, asset, lots))
+
     def order(self) -> None:
         """Place an order of any kind, sometimes one that was placed before."""
         if self.chance(20) and self.state.orders:
@@ -573,6 +585,7 @@ STEPS: tuple[tuple[int, Callable[[Walk], None]], ...] = (
     (4, Walk.deposit),
     (4, Walk.swap_rate),
     (3, Walk.transfer),
+    (1, Walk.claim),
     (3, Walk.offer),
     (3, Walk.cancel),
     (1, Walk.cancel_offer),

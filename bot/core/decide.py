@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.core import claim
 from bot.core.contract import int64_bounds
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import MARKET, Account
@@ -50,6 +51,8 @@ def decide(state: State, command: Command) -> Rejection | None:
     if isinstance(command, Withdraw):
         return _withdraw(state, account, command)
     if isinstance(command, Transfer):
+        if claim.is_claim(command):
+            return claim.refusal(state, account, command)
         return _transfer(state, account, command)
     if isinstance(command, PlaceOffer):
         return _place_offer(state, account, command)

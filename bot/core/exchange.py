@@ -6,7 +6,7 @@ in its order, is all that a journal must keep: replay gives the same state to th
 
 from __future__ import annotations
 
-from bot.core import matching, settlement
+from bot.core import claim, matching, settlement
 from bot.core.contract import Contract
 from bot.core.decide import decide, same_order
 from bot.core.events import (
@@ -89,6 +89,9 @@ class Exchange:
             account = state.accounts[command.user]
             target = state.venue.outside[command.asset]
             state.ledger.move(state.time_ns, "withdrawal", account.exchange[command.asset], target, command.amount)
+        elif isinstance(command, Transfer) and claim.is_claim(command):
+            claim.carry_out(state, state.accounts[command.user], command)
+            self.check_margins()
         elif isinstance(command, Transfer):
             purses = state.accounts[command.user].purses
             source, target = purses[command.source][command.asset], purses[command.target][command.asset]

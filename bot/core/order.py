@@ -41,7 +41,7 @@ class Withdraw(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """Money or contracts move between two wallets of one user."""
+    """Money or contracts move between two wallets of one user; from `position`, a long is claimed (bot.core.claim)."""
 
     time_ns: int
     user: str

@@ -58,5 +58,5 @@ def embedded(
     """Return a venue whose commands reach `submit` through ccxt; `secret` is any text of 16 characters or more."""
     protocol = Protocol(Embedded(exchange, submit, group), Tape(), {user: Key(user, user, secret)})
     made = client(ADDRESS, user, secret, limited=False)
-    mount(made.session, carrier(protocol))
+    mount(made, carrier(protocol))
     return CcxtVenue(made, exchange.state.contract)

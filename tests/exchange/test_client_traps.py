@@ -69,7 +69,7 @@ def road(bench: Bench) -> Road:
 @pytest.fixture
 def venue(bench: Bench, road: Road) -> CcxtVenue:
     made = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
-    mount(made.session, road)
+    mount(made, road)
     return CcxtVenue(made, bench.contract)
 
 
@@ -269,7 +269,7 @@ def test_trap_11_a_page_in_the_place_of_a_reply_is_no_success(bench: Bench, venu
             return 200, page
         return bench.carry(request)
 
-    mount(venue._client.session, road)
+    mount(venue._client, road)
     assert venue.submit(CancelOrder(now, "ann", number)) == 0
     assert bench.state.orders[number].status == "cancelled"
     second = venue.submit(order(bench, 2, 100, 150_000_000))
@@ -353,7 +353,7 @@ def test_decimals_are_lost_by_the_client_so_raw_rows_are_read(bench: Bench, road
 
 def test_no_float_comes_out_of_the_venues_client(bench: Bench, road: Road) -> None:
     made = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
-    mount(made.session, road)
+    mount(made, road)
     floats = []
 
     def walk(value: Any) -> None:
@@ -420,7 +420,7 @@ def test_what_the_protocol_has_no_word_for_is_refused_by_name(bench: Bench, venu
 
 def test_a_wrong_key_is_no_rejection(bench: Bench) -> None:
     made = make_client(ADDRESS, "ann-key", "not-the-secret-of-ann", limited=False)
-    mount(made.session, bench.carry)
+    mount(made, bench.carry)
     with pytest.raises(VenueError, match="AuthenticationError"):
         CcxtVenue(made, bench.contract).submit(order(bench, 1, 1, 150_000_000))
 

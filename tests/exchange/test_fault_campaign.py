@@ -66,7 +66,7 @@ def test_no_order_is_lost_none_is_doubled_and_positions_are_equal(tmp_path: Path
     expected = trade(quiet, quiet.service.submit, seed)
     road = FaultyRoad(rough.carry, rough.restart, seed, chance=0.1)
     ccxt_client = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
-    mount(ccxt_client.session, road)
+    mount(ccxt_client, road)
     venue = CcxtVenue(ccxt_client, rough.contract)
 
     answers = trade(rough, venue.submit, seed)
@@ -99,7 +99,7 @@ def test_an_order_whose_outcome_stays_unknown_stops_all_that_follows(tmp_path: P
         return reply
 
     ccxt_client = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
-    mount(ccxt_client.session, road)
+    mount(ccxt_client, road)
     venue = CcxtVenue(ccxt_client, bench.contract)
     ccxt_client.load_markets()
     now = bench.state.time_ns

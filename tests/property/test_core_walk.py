@@ -25,11 +25,11 @@ from tests.walk import STEPS, Walk, WatchedInterest
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(18)
+SEEDS = (*range(18), 25)  # 25 is one in which collateral is sold, which is rare
 LENGTH = 300
 
 POSTINGS = {"issue", "deposit", "withdrawal", "transfer", "block", "dividend", "loan", "repay", "interest"}
-POSTINGS |= {"trade", "fee", "collateral", "deficit", "expiry"}
+POSTINGS |= {"trade", "fee", "collateral", "claim", "deficit", "expiry"}
 NOTICES = {"recall", "cover", "liquidation", "margin_call", "cancelled", "collateral", "deficit"}
 REASONS = {"CANCELLED_BY_USER", "NO_FUNDING", "NOT_ENOUGH_BALANCE", "NOT_ENOUGH_MARGIN", "NOTHING_TO_REDUCE"}
 REASONS |= {"WOULD_TAKE", "SELF_TRADE", "LIQUIDATING", "EXPIRED"}

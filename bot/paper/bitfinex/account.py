@@ -7,14 +7,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.core.events import BTC, CONTRACT
+from bot.core.ledger import POSITION
 from bot.core.lending import fundable
 from bot.core.margin import free_margin_sat, room_lots
-from bot.core.order import Transfer
+from bot.core.order import EXCHANGE, Rejection, Transfer
 from bot.core.state import market_price_sat
-from bot.paper.bitfinex.asked import Range, time_range
-from bot.paper.bitfinex.refusals import bad
+from bot.paper.bitfinex.asked import MAX_ID, Range, time_range
+from bot.paper.bitfinex.refusals import bad, rejected
 from bot.paper.bitfinex.rows import entry_row, margin_row, position_row, wallet_rows
-from bot.paper.bitfinex.terms import WALLETS, btc
+from bot.paper.bitfinex.terms import WALLETS, btc, whole
+from bot.paper.bitfinex.wire import plain
 from bot.paper.records import Entry, within
 
 if TYPE_CHECKING:
@@ -36,8 +38,19 @@ def positions(call: Call) -> list[Row]:
 
 
 def claim(call: Call) -> Row:
-    """Refuse by name: a position here is wholly financed, and the exchange has no rule yet for taking it over."""
-    raise bad("claim", "positions cannot be claimed here: close them, or hold them to expiry")
+    """Take over a long, or a part of it: the margin wallet pays what financed it, the exchange wallet gets it."""
+    body, terms = call.body, call.terms
+    before = position_row(terms, call.state, call.account)
+    if before is None or whole(body.get("id"), "id", 0, MAX_ID) != before[11]:
+        raise rejected(Rejection("UNKNOWN_ID", f"position {body.get('id')!r:.40}"))
+    held = call.account.margin_lots(call.state.ledger)
+    lots = held if body.get("amount") is None else terms.lots(body["amount"])
+    call.submit(Transfer(call.time_ns, call.user, POSITION, EXCHANGE, CONTRACT, lots))
+    row = position_row(terms, call.state, call.account)
+    if row is None:
+        row = [*before[:1], "CLOSED", 0, *before[3:]]
+    text = f"{plain(terms.size(lots))} claimed of position {before[11]}."
+    return [call.time_ms, "on-req", None, None, [row], None, "SUCCESS", text]
 
 
 def ledgers(call: Call, currency: str | None = None) -> list[Row]:

@@ -180,6 +180,7 @@ def liquidation_price(state: State, account: Account) -> Decimal | None:
 _ENTRY_WORDS: Final = {
     "trade": "Exchange trade",
     "collateral": "Exchange of collateral",
+    "claim": "Exchange of a claimed position",
     "fee": "Trading fees",
     "dividend": "Dividend payment",
     "deposit": "Deposit",
