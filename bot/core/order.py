@@ -142,6 +142,11 @@ class Rejection:
         return f"{self.code}: {REJECTIONS[self.code]} ({self.detail})"
 
 
+def refused(code: str, text: str, *numbers: int | str) -> Rejection:
+    """Return the rejection whose detail is `text` with its fields filled in."""
+    return Rejection(code, text.format(*numbers))
+
+
 @dataclass(slots=True)
 class Order:
     """An accepted order; filled + remaining + cancelled = size, always.
