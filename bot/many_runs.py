@@ -82,7 +82,7 @@ def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
         prepared = compiled_engine.prepare(market)
     except UnsupportedError:
         return partial(run_plan, engine=REFERENCE)
-    return partial(run_by, partial(compiled_engine.run_brief, prepared=prepared))
+    return partial(run_by, partial(compiled_engine.run_brief, prepared=prepared, marked=True))
 
 
 def in_processes(

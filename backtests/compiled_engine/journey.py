@@ -75,7 +75,7 @@ class Given(NamedTuple):
     params_at: int
     equity_at: int
     position_at: int
-    count: int
+    events: int
     is_bars: int
     keep_moves: int
     end_ns: int

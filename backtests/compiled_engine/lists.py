@@ -1,4 +1,4 @@
-"""Lists of the core for machine code: of whole numbers, of structs, of records. They lie in the arena and grow there."""
+"""Lists of the core for machine code, of whole numbers, structs or records. They lie in the arena and grow there."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _begin(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 @lower_builtin("iternext", ListIterator)  # type: ignore[untyped-decorator]
-@iternext_impl(RefType.UNTRACKED)
+@iternext_impl(RefType.UNTRACKED)  # type: ignore[untyped-decorator]
 def _next(context: Any, builder: Any, signature: Any, args: Any, result: Any) -> None:
     kind = signature.args[0]
     going = context.make_helper(builder, kind, value=args[0])
@@ -120,7 +120,7 @@ def allotted(count: int) -> int:
     set_word_at(arena, after)
     for at in range(free, after, WORD):
         set_word_at(at, 0)
-    return free
+    return free  # type: ignore[no-any-return]
 
 
 @overload(allotted, strict=False)  # type: ignore[untyped-decorator]
@@ -148,7 +148,7 @@ def _room(of: Any, size: Any) -> Any:
     return make
 
 
-@_item_methods("append")
+@_item_methods("append")  # type: ignore[untyped-decorator]
 def _append(self: Any, item: Any) -> Any:
     size = words(self.item)
 
@@ -161,7 +161,7 @@ def _append(self: Any, item: Any) -> Any:
     return append
 
 
-@_item_methods("insert")
+@_item_methods("insert")  # type: ignore[untyped-decorator]
 def _insert(self: Any, place: Any, item: Any) -> Any:
     size = words(self.item)
 
@@ -187,7 +187,7 @@ def _taken_out(of: Any, size: Any, place: Any) -> Any:
     return _take_out
 
 
-@overload(operator.getitem, strict=False)
+@overload(operator.getitem, strict=False)  # type: ignore[untyped-decorator]
 def _getitem(of: Any, place: Any) -> Any:
     if not isinstance(of, List) or not isinstance(place, types.Integer):
         return None
@@ -201,7 +201,7 @@ def _getitem(of: Any, place: Any) -> Any:
     return getitem
 
 
-@overload(operator.setitem, strict=False)
+@overload(operator.setitem, strict=False)  # type: ignore[untyped-decorator]
 def _setitem(of: Any, place: Any, item: Any) -> Any:
     if not isinstance(of, List):
         return None
@@ -213,21 +213,21 @@ def _setitem(of: Any, place: Any, item: Any) -> Any:
     return setitem
 
 
-@overload(len, strict=False)
+@overload(len, strict=False)  # type: ignore[untyped-decorator]
 def _len(of: Any) -> Any:
     if isinstance(of, List):
         return lambda of: of.count
     return None
 
 
-@overload(bool, strict=False)
+@overload(bool, strict=False)  # type: ignore[untyped-decorator]
 def _bool(of: Any) -> Any:
     if isinstance(of, List):
         return lambda of: of.count > 0
     return None
 
 
-@_item_methods("pop")
+@_item_methods("pop")  # type: ignore[untyped-decorator]
 def _pop(self: Any, place: Any) -> Any:
     kind, size = self.item, words(self.item)
 
@@ -239,7 +239,7 @@ def _pop(self: Any, place: Any) -> Any:
     return pop
 
 
-@_item_methods("clear")
+@_item_methods("clear")  # type: ignore[untyped-decorator]
 def _clear(self: Any) -> Any:
     def clear(self: Any) -> None:
         self.count = 0
@@ -247,7 +247,7 @@ def _clear(self: Any) -> Any:
     return clear
 
 
-@_item_methods("remove")
+@_item_methods("remove")  # type: ignore[untyped-decorator]
 def _remove(self: Any, item: Any) -> Any:
     if isinstance(self.item, Struct):
 

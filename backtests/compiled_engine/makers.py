@@ -46,7 +46,9 @@ def makes(cls: Any, struct: Struct) -> None:
     own = cls.__init__
     if "__dataclass_fields__" in vars(cls):
         fields = [name for name in inspect.signature(cls).parameters if name in struct.fields]
-        lines = "it = made(struct)\n" + "".join(f"        it.{name} = {name}\n" for name in fields) + "        return it"
+        lines = (
+            "it = made(struct)\n" + "".join(f"        it.{name} = {name}\n" for name in fields) + "        return it"
+        )
         _stand_in(cls, cls, dict.fromkeys(inspect.signature(cls).parameters), lines, {"struct": struct, "made": made})
         return
     first, *names = list(inspect.signature(own).parameters)
@@ -83,7 +85,9 @@ def _stand_in(cls: Any, called: Any, of: dict[str, Any], body: str, scope: dict[
         casts.append(f"as_kind(kind_{name}, {name})")
     listed = ", ".join(given)
     text = f"def stub({listed}):\n    raise NotImplementedError\n"
-    text += f"def choose({listed}):\n    def make({listed}):\n        {body.format(', '.join(casts))}\n    return make\n"
+    text += (
+        f"def choose({listed}):\n    def make({listed}):\n        {body.format(', '.join(casts))}\n    return make\n"
+    )
     exec(text, scope)  # noqa: S102 - names of our own fields, one line for each, as dataclasses does
     overload(scope["stub"], strict=False)(scope["choose"])
     STANDS_FOR[id(cls)] = scope["stub"]

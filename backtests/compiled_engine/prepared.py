@@ -172,7 +172,8 @@ def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
 def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any, Any]:
     """Return the model's value at each event, asked in order as a session asks it, and the difficulty after k blocks.
 
-    Thirdly, how often the expected growth has changed by then. Between two changes of what is known the value is a straight line: the model is asked once for each.
+    Thirdly, how often the expected growth has changed by then. Between two changes of what is known the value is a
+    straight line: the model is asked once for each.
     """
     value = plan.value()
     fair, difficulty = np.empty(len(known_ns)), np.empty(len(blocks) + 1)

@@ -153,7 +153,7 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_
         "params_at": asks.params.ctypes.data,
         "equity_at": marks[0].ctypes.data if marks is not None and count else 0,
         "position_at": marks[1].ctypes.data if marks is not None and count else 0,
-        "count": count,
+        "events": count,
         "is_bars": bool(plan.history.bars),
         "keep_moves": keep_moves,
         "end_ns": plan.end_ns,

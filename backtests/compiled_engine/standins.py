@@ -6,6 +6,7 @@ places; words are kept as the number of a text and what goes into it (`words.py`
 
 from __future__ import annotations
 
+import inspect
 import operator
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from backtests.compiled_engine.structs import (
 )
 from backtests.compiled_engine.wide import wide_of
 from bot import trader
-from bot.core import contract, exchange, ledger, order, units
+from bot.core import contract, events, ledger, order, units
 from bot.core import decide as rules
 from bot.core.events import RANK_STRATEGY
 from bot.core.ledger import MARKET
@@ -57,8 +58,6 @@ def _set_item(struct: Any, by: Any) -> None:
 def _method(struct: Any, name: str, by: Any) -> None:
     def choose(*args: Any, **kwargs: Any) -> Any:
         return by
-
-    import inspect
 
     choose.__signature__ = inspect.signature(by)  # type: ignore[attr-defined]
     overload_method(type(struct), name, strict=False)(choose)
@@ -257,8 +256,8 @@ def _notify(self: Any, user: Any, kind: Any, text: Any, *numbers: Any) -> Any:
 
 
 def _notify_refusal(state: Any, user: int, rejection: Any) -> None:
-    kind = OF_REJECTED
-    state.notices.append((state.time_ns, user, kind, rejection.code, rejection.text) + rejection.numbers)
+    said = (state.time_ns, user, OF_REJECTED, rejection.code, rejection.text)
+    state.notices.append(said + rejection.numbers)
 
 
 OF_REJECTED = number("rejected")
@@ -308,9 +307,9 @@ def _move(move: Any) -> Any:
 compiles(rules.is_whole, _is_whole)
 compiles(rules.is_same, _is_same)
 compiles(contract.int64_bounds, _bounds)
-compiles(exchange.reducing, _reducing)
-compiles(exchange._refuse_time, _refuse_time)
-compiles(exchange._refuse_rank, _refuse_rank)
+compiles(order.reducing, _reducing)
+compiles(events.refuse_time, _refuse_time)
+compiles(events.refuse_rank, _refuse_rank)
 compiles(_same_move, _move)
 _method(ORDER, "move_to", _move_to)
 STANDS_FOR[id(ledger._new_move)] = _same_move

@@ -44,7 +44,8 @@ def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
     """
     import numpy as np
 
-    layout = _layout(type(strategy.params), tuple(type(getattr(strategy.params, f)) for f in _fields(strategy.params)))
+    of: Any = type(strategy.params)
+    layout = _layout(of, tuple(type(getattr(strategy.params, name)) for name in of.__dataclass_fields__))
     words = np.zeros(max(len(layout), 1), np.int64)
     reals = words.view(np.float64)
     at = 0
@@ -60,10 +61,6 @@ def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
         raise UnsupportedError(f"{strategy.name}: a parameter is beyond 64 bits: take --engine reference") from error
     code, address = _compiled(strategy.decide, layout)
     return Asking(code, address, words, worths_of(strategy.decide))
-
-
-def _fields(params: Any) -> tuple[str, ...]:
-    return tuple(type(params).__dataclass_fields__)
 
 
 @cache
@@ -112,14 +109,14 @@ def _made(function: Callable[..., Any], arguments: Sequence[Any], name: str, of:
     from numba import njit, typeof
     from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
-    from backtests.compiled_engine.linking import optimised_once
+    from backtests.compiled_engine.linking import made_at_once
     from backtests.compiled_engine.refusals import refused
 
     with machine_code.kept_in(machine_code.home() / name) as keeps:
         compiled = njit(cache=keeps)(function)
     signature = tuple(typeof(argument) for argument in arguments)
     try:
-        with optimised_once(function.__name__):
+        with made_at_once(function.__name__):
             compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         if not of:

@@ -15,9 +15,21 @@ from backtests.compiled_engine.lists import List
 from backtests.compiled_engine.makers import makes, tuple_of
 from backtests.compiled_engine.shapes import compiles, shape
 from backtests.compiled_engine.wide import WIDE
-from bot.core import accrual, contract, exchange, ledger, lending, margin, matching, order, settlement, state, units
+from bot.core import (
+    accrual,
+    contract,
+    events,
+    exchange,
+    ledger,
+    lending,
+    margin,
+    matching,
+    order,
+    settlement,
+    state,
+    units,
+)
 from bot.core import decide as rules
-from bot.core import events
 from bot.trader import RiskLimits, Trader, within
 from strategies.view import View
 

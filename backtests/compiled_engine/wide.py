@@ -131,7 +131,7 @@ def _pairs(of: Any, by: Any) -> None:
 
 
 def quotient(number: Any, divisor: int) -> tuple[int, int]:
-    """Return divmod(number, divisor) for a wide number and a divisor > 0; the quotient at most 2^63 - 1.
+    """Return divmod(number, divisor) for a wide number and a divisor > 0; the quotient within +-(2^63 - 1).
 
     >>> quotient(-7, 2)
     (-4, 1)
@@ -142,6 +142,8 @@ def quotient(number: Any, divisor: int) -> tuple[int, int]:
         estimate = real_of(rest) / float(divisor)
         if estimate >= 9.0e18:
             return MOST, 0
+        if estimate <= -9.0e18:
+            return -MOST, 0
         step = int(estimate)
         if step == 0:
             step = -1 if is_less(rest, 0) else 1

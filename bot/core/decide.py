@@ -198,12 +198,7 @@ def _order_form(state: State, command: PlaceOrder) -> Rejection | None:
         return refused("BAD_AMOUNT", "{} lots are not in 1..{}, nor 0 to close", size, contract.tranche_lots)
     most = int64_bounds(contract).max_price_sat
     price = command.price_sat
-    if (
-        not is_whole(price)
-        or not 0 <= price <= most
-        or price % contract.tick_sat
-        or (command.post_only and price == 0)
-    ):
+    if not is_whole(price) or not 0 <= price <= most or price % contract.tick_sat or (command.post_only and price == 0):
         return refused("BAD_PRICE", "{!r} sat, tick {}, at most {}", price, contract.tick_sat, most)
     return None
 

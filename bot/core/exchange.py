@@ -23,6 +23,8 @@ from bot.core.events import (
     Block,
     Quote,
     SwapRate,
+    refuse_rank,
+    refuse_time,
 )
 from bot.core.ledger import MARKET, Account
 from bot.core.lending import add_offer, drop_offer, lend_to_market, on_swap_rate, overdue_lots, pay_interest, refinance
@@ -40,6 +42,7 @@ from bot.core.order import (
     Rejection,
     Transfer,
     Withdraw,
+    reducing,
 )
 from bot.core.settlement import cancel, settle_dividends
 from bot.core.state import Loan, MarketRules, new_state
@@ -221,7 +224,7 @@ class Exchange:
         """Do all that the exchange must do by itself before (time, rank), and move its time there."""
         state = self.state
         if time_ns < state.time_ns:
-            _refuse_time(time_ns, state.time_ns)
+            refuse_time(time_ns, state.time_ns)
         if state.due_ns <= time_ns:
             self._run_due(time_ns, rank)
         state.time_ns = time_ns
@@ -237,7 +240,7 @@ class Exchange:
     def _in_order(self, time_ns: int, rank: int) -> None:
         """Refuse an event that should have come before what has already happened at its time."""
         if time_ns == self.state.time_ns and rank < self.state.rank:
-            _refuse_rank(time_ns, rank, self.state.rank)
+            refuse_rank(time_ns, rank, self.state.rank)
 
     def _run_due(self, time_ns: int, rank: int) -> None:
         state = self.state
@@ -392,16 +395,3 @@ class Exchange:
             pay_interest(state, loan)
         for account in state.accounts.values():
             settle_dividends(state, account)
-
-
-def reducing(command: PlaceOrder) -> PlaceOrder:
-    """Return an order to close as the reduce-only order that it is."""
-    return command._replace(reduce_only=True)
-
-
-def _refuse_rank(time_ns: int, rank: int, before: int) -> None:
-    raise ValueError(f"event of rank {rank} at {time_ns} ns after one of rank {before}: see events.py")
-
-
-def _refuse_time(time_ns: int, now_ns: int) -> None:
-    raise ValueError(f"event at {time_ns} ns after {now_ns} ns: time may not fall")

@@ -70,6 +70,11 @@ class PlaceOrder(NamedTuple):
     active_ns: int = 0
 
 
+def reducing(command: PlaceOrder) -> PlaceOrder:
+    """Return an order to close as the reduce-only order that it is."""
+    return command._replace(reduce_only=True)
+
+
 class CancelOrder(NamedTuple):
     """Cancel what is left of an order."""
 

@@ -58,7 +58,7 @@ def result_of(process: subprocess.Popen[str]) -> str:
 
 def code(place: Path) -> dict[Path, int]:
     """Return the files of a strategy's machine code and when they were written."""
-    return {path: path.stat().st_mtime_ns for path in place.rglob("*scan*.nbc")}
+    return {path: path.stat().st_mtime_ns for path in place.rglob("*answer*.nbc")}
 
 
 def files(directory: Path) -> set[Path]:
