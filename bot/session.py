@@ -159,7 +159,7 @@ class Session:
         if self.last_market_ns:
             gap_s = (time_ns - self.last_market_ns) // NS_PER_S  # rounded down
             self.exchange.reach(time_ns, 0)
-            self.state.notify(self.user, "gap", f"no market data for {gap_s} s; nothing was filled meanwhile")
+            self.state.notify(self.user, "gap", "no market data for {} s; nothing was filled meanwhile", gap_s)
 
     @property
     def peak_sat(self) -> int:
@@ -180,7 +180,7 @@ class Session:
         if equity > self._peak_sat:
             self._peak_sat = equity
         elif equity < self._floor_sat() and not self.trader.halted:
-            self.trader.halt(f"equity {equity} sat is more than the allowed drawdown below {self.peak_sat} sat")
+            self.trader.halt("equity {} sat is more than the allowed drawdown below {} sat", equity, self.peak_sat)
 
     def act(self) -> None:
         """Ask the strategy, unless it sleeps or is stopped, and take the next step to its target."""

@@ -28,9 +28,11 @@ from bot.core.order import (
     Transfer,
 )
 from bot.core.state import State
-from bot.core.units import NS_PER_HOUR, NS_PER_S, PPM, fee_sat, notional_sat
+from bot.core.units import NS_PER_HOUR, NS_PER_S, PPM, fee_sat, notional_sat, wide
 from strategies.view import NEVER, Target, View
 
+NOTHING: Final = Target(0)
+"""What one who is to be flat wants."""
 Submit = Callable[[Command], int | Rejection]
 
 # Orders are sized for a price this much worse than the one seen, so that the next quote can still be paid.
@@ -112,8 +114,8 @@ class Trader:
         self.reason = ""
         self.last_cid = 0
         self.placed_ns: deque[int] = deque()  # when the orders of the last hour were accepted
-        self._idle_at = -1
-        self._idle_target: Target | None = None
+        self._idle_at = -1  # the count of changes at which the target was reached; -1 if it is not
+        self._idle_target = NOTHING
         self._last_code = ""
 
     def follow(self, view: View, target: Target) -> None:
@@ -121,7 +123,7 @@ class Trader:
         if self.is_idle(target):
             return
         if self.halted:
-            target = Target(0)
+            target = NOTHING
         self.account.refresh(self.state.ledger)
         live = [o for o in self.state.live if o.is_live and not o.forced and o.command.user == self.account.name]
         if self.mode == HALTED:
@@ -133,8 +135,8 @@ class Trader:
         else:
             self._cancel(live)
             settled = self._lend(target)
-            self._idle_target = target if settled else None
-            self._idle_at = self.state.changes
+            self._idle_target = target
+            self._idle_at = self.state.changes if settled else -1
 
     @property
     def reached(self) -> Target | None:
@@ -144,9 +146,9 @@ class Trader:
     def is_idle(self, target: Target) -> bool:
         """Return whether `target` is what was last reached, and nothing has changed since."""
         if self.halted:
-            target = Target(0)
+            target = NOTHING
         idle = self._idle_target
-        if idle is None or self.state.changes != self._idle_at:
+        if self.state.changes != self._idle_at:
             return False
         if target != idle:
             if self._allowed(target) != self._allowed(idle) or target[1:5] != idle[1:5]:
@@ -161,27 +163,34 @@ class Trader:
             return max(min(held, 0), min(max(held, 0), target.position_lots))
         return within(target.position_lots, self.limits.max_position_lots)
 
-    def halt(self, reason: str) -> None:
+    def halt(self, reason: str, *numbers: int) -> None:
         """Stop trading until somebody decides otherwise: from now on the target is flat."""
-        self.turn(FLAT, reason)
+        self.turn(FLAT, reason.format(*numbers) if numbers else reason)
 
     def turn(self, mode: str, reason: str) -> None:
         """Change what may be done from now on to one of MODES."""
+        self.reason = "" if mode == ACTIVE else reason
+        self._turn(mode)
+        self.state.notify(self.account.name, "halt" if self.is_stopped else mode, reason)
+
+    def _turn(self, mode: str) -> None:
         self.mode = mode
         self.halted, self.is_stopped = mode == FLAT, mode in (FLAT, HALTED)
-        self.reason = "" if mode == ACTIVE else reason
-        self._idle_target = None
-        self.state.notify(self.account.name, "halt" if self.is_stopped else mode, reason)
+        self._idle_at = -1
 
     def _send(self, command: Command) -> bool:
         answer = self.submit(command)
-        if isinstance(answer, Rejection):
-            if answer.code != self._last_code:
-                self.state.notify(self.account.name, "rejected", str(answer))
-            self._last_code = answer.code
-            return False
-        self._last_code = ""
-        return True
+        return self._note_answer(answer if isinstance(answer, Rejection) else None)
+
+    def _note_answer(self, rejection: Rejection | None) -> bool:
+        """Say once why commands are refused; return whether this one was not."""
+        if rejection is None:
+            self._last_code = ""
+            return True
+        if rejection.code != self._last_code:
+            notify_refusal(self.state, self.account.name, rejection)
+        self._last_code = rejection.code
+        return False
 
     def _cancel(self, live: list[Order]) -> None:
         for order in live:
@@ -215,31 +224,33 @@ class Trader:
 
     def _is_held_up(self, view: View, target: Target, size_lots: int, reduces: bool) -> bool:
         """Return whether a limit holds an order up, and say so once; nothing does that is to make the account flat."""
-        reason = "" if self.halted else self._limit_reached(view, target, size_lots, reduces)
-        if reason and self._last_code != "LIMIT":
-            self.state.notify(self.account.name, "limited", reason)
-        if reason:
-            self._last_code = "LIMIT"
-        return bool(reason)
+        if self.halted:
+            return False
+        reason, first, second, third = self._limit_reached(view, target, size_lots, reduces)
+        if reason == "":
+            return False
+        if self._last_code != "LIMIT":
+            self.state.notify(self.account.name, "limited", reason, first, second, third)
+        self._last_code = "LIMIT"
+        return True
 
-    def _limit_reached(self, view: View, target: Target, size_lots: int, reduces: bool) -> str:
-        """Return in words which limit an order would exceed; empty if none."""
+    def _limit_reached(self, view: View, target: Target, size_lots: int, reduces: bool) -> tuple[str, int, int, int]:
+        """Return which limit an order would exceed, in words with up to three numbers; empty if none."""
         limits, now, mark = self.limits, self.state.time_ns, self.state.mark_sat
-        if not reduces and limits.max_block_age_ns != NEVER:
-            last_ns = view.blocks[-1].time_ns if view.blocks else view.start_ns
-            if now - last_ns > limits.max_block_age_ns:
-                return f"the last block is {(now - last_ns) // NS_PER_S} s old"  # rounded down
+        if not reduces and limits.max_block_age_ns != NEVER and now - view.last_block_ns > limits.max_block_age_ns:
+            return "the last block is {} s old", (now - view.last_block_ns) // NS_PER_S, 0, 0  # rounded down
         if limits.collar_ppm != NEVER:
             buys = size_lots > 0
             price = target.limit_price_sat or (view.ask_sat if buys else view.bid_sat)
             worse = price - mark if buys else mark - price
             if worse * PPM > mark * limits.collar_ppm:
-                return f"{price} sat is {worse} sat worse than the mark, beyond the collar of {limits.collar_ppm} ppm"
+                said = "{} sat is {} sat worse than the mark, beyond the collar of {} ppm"
+                return said, price, worse, limits.collar_ppm
         while self.placed_ns and now - self.placed_ns[0] >= NS_PER_HOUR:
             self.placed_ns.popleft()
         if len(self.placed_ns) >= limits.max_orders_hour:
-            return f"{len(self.placed_ns)} orders went out within an hour"
-        return ""
+            return "{} orders went out within an hour", len(self.placed_ns), 0, 0
+        return "", 0, 0, 0
 
     def _next_order(self, target: Target, delta: int) -> tuple[str, int, bool]:
         """Return (wallet, signed lots, reduce-only) of the next step: what is opposite is closed first."""
@@ -264,7 +275,8 @@ class Trader:
         here = state.free(account, EXCHANGE, BTC)
         elsewhere = free_margin_sat(state, account, state.time_ns)
         cash, per_contract = max(here + elsewhere, 0), contract.lots_per_contract
-        lots = min(size_lots, cash * per_contract * PPM // (price * (PPM + contract.taker_fee_ppm)))  # rounded down
+        most = wide(cash) * (per_contract * PPM) // (price * (PPM + contract.taker_fee_ppm))  # rounded down
+        lots = min(size_lots, most)
         amount = notional_sat(lots, price, per_contract)
         missing = amount + fee_sat(amount, contract.taker_fee_ppm) - here
         if missing > 0 and not self._send(
@@ -289,18 +301,19 @@ class Trader:
         funded = fundable(state, account.name, asset)
         price = self._worst_price(view, target, buys=size_lots > 0)
         if asset == BTC:
-            funded = funded * contract.lots_per_contract // price  # rounded down
+            funded = wide(funded) * contract.lots_per_contract // price  # rounded down
         free = state.free(account, EXCHANGE, BTC)
         if funded == 0:
             return 0
         if free > 0:
             self._send(Transfer(state.time_ns, account.name, EXCHANGE, TRADING, BTC, free))
         equity = max(margin_equity_sat(state, account, state.time_ns), 0)
-        most = equity * PPM * contract.lots_per_contract // (max(state.initial_ppm, 1) * price)  # rounded down
-        room = most - abs(account.margin_lots(state.ledger))
+        scale = PPM * contract.lots_per_contract
+        most = wide(equity) * scale // (max(state.initial_ppm, 1) * price)  # rounded down
         if self.limits.max_borrow_ppm != NEVER:
-            most = max(view.equity_sat, 0) * self.limits.max_borrow_ppm * contract.lots_per_contract  # rounded down
-            room = min(room, most // (PPM * price) - abs(account.margin_lots(state.ledger)))
+            worth = wide(max(view.equity_sat, 0)) * self.limits.max_borrow_ppm
+            most = min(most, worth * contract.lots_per_contract // (PPM * price))  # rounded down
+        room = most - abs(account.margin_lots(state.ledger))
         lots = max(min(abs(size_lots), funded, room), 0)
         return lots if size_lots > 0 else -lots
 
@@ -342,3 +355,8 @@ class Trader:
         free = min(lots, state.free(account, DEPOSIT, CONTRACT))
         if free > 0:
             self._send(Transfer(state.time_ns, account.name, DEPOSIT, EXCHANGE, CONTRACT, free))
+
+
+def notify_refusal(state: State, user: str, rejection: Rejection) -> None:
+    """Tell `user` that a command of his was refused, and why."""
+    state.notify(user, "rejected", str(rejection))

@@ -181,6 +181,11 @@ class View:
         return self._blocks_seen
 
     @property
+    def last_block_ns(self) -> int:
+        """When the last block came; before the first, when the run began."""
+        return self._blocks[-1].time_ns if self._blocks else self.start_ns
+
+    @property
     def difficulty(self) -> float:
         """Difficulty of the current epoch."""
         return self._value.difficulty

@@ -11,12 +11,13 @@ limits and market rules only. It may be shared by threads and by forked processe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from backtests import reference
-from backtests.plan import Plan, result_of
+from backtests.compiled_engine import running
+from backtests.plan import Plan
 from backtests.reference import paused_collector
 from backtests.result import RunResult
 from bot.core.events import Fill, Mark, Notice
@@ -24,20 +25,69 @@ from bot.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from backtests.compiled_engine.prepared import Prepared
+    from backtests.compiled_engine.running import Landing
 
 __all__ = ["NAME", "Brief", "Prepared", "lacks", "prepare", "refuses", "run", "run_brief"]
 
 NAME: Final = "compiled"
 
 
-@dataclass(frozen=True, slots=True)
 class Brief:
     """What a run came to, without postings: for sweeps, which look at thousands of runs. Never a RunResult.
 
     `last` is the mark at the end. The arrays have an entry for each market event before it, as RunResult.marks has;
-    `time_ns` and `price_sat` are shared with other runs. `position_lots` and `equity_sat` are filled in when first
-    asked for: who looks at `last` and `fills` only does not pay for them.
+    `time_ns` and `price_sat` are shared with other runs. What takes time to make is made when it is first asked for:
+    `fills`, `notices`, and `position_lots` and `equity_sat`, for which the run is made again, event by event.
     """
+
+    def __init__(self, plan: Plan, prepared: Prepared, landing: Landing) -> None:
+        self._plan, self._prepared, self._landing = plan, prepared, landing
+        self.name = plan.strategy.name
+        self.user = plan.strategy.name
+        self.start_equity_sat = plan.settings.deposit_sat
+        self.last = landing.last
+
+    @cached_property
+    def fills(self) -> list[Fill]:
+        """All fills."""
+        return self._landing.fills()
+
+    @cached_property
+    def notices(self) -> list[Notice]:
+        """All notices."""
+        return self._landing.notices()
+
+    @property
+    def time_ns(self) -> Any:
+        """The time of each market event."""
+        return self._prepared.columns.known_ns[: self._landing.marked]
+
+    @property
+    def price_sat(self) -> Any:
+        """The mark at each market event."""
+        return self._prepared.columns.mark_sat[: self._landing.marked]
+
+    @property
+    def position_lots(self) -> Any:
+        """The net position at each market event, in lots."""
+        return self._marks()[1]
+
+    @property
+    def equity_sat(self) -> Any:
+        """The equity at each market event, in satoshi."""
+        return self._marks()[0]
+
+    def _marks(self) -> tuple[Any, Any]:
+        if self._landing.equity_sat is None:
+            landing = running.fly(self._plan, self._prepared, keep_moves=False, keep_marks=True)
+            assert landing is not None, "a run that was made once"
+            self._landing = landing
+        return self._landing.equity_sat, self._landing.position_lots
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The Brief of a run that the reference engine made."""
 
     name: str
     user: str
@@ -47,21 +97,8 @@ class Brief:
     last: Mark
     time_ns: Any
     price_sat: Any
-    _position_lots: Any
-    _equity_sat: Any
-    _fill: Callable[[], None]
-
-    @property
-    def position_lots(self) -> Any:
-        """The net position at each market event, in lots."""
-        self._fill()
-        return self._position_lots
-
-    @property
-    def equity_sat(self) -> Any:
-        """The equity at each market event, in satoshi."""
-        self._fill()
-        return self._equity_sat
+    position_lots: Any
+    equity_sat: Any
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -76,10 +113,10 @@ def prepare(plan: Plan) -> Prepared:
 
 def lacks(plan: Plan) -> str | None:
     """Return why the strategy of `plan` cannot be compiled, None if it can; takes as long as compiling it, once."""
-    from backtests.compiled_engine.strategy import scanner
+    from backtests.compiled_engine.strategy import asking
 
     try:
-        scanner(plan.strategy, plan.session().view)
+        asking(plan.strategy, running.lots_of(plan.settings.contract))
     except UnsupportedError as error:
         return error.what
     return None
@@ -103,29 +140,41 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
     """Return the result of one plan, equal to the reference engine's.
 
     Without `prepared`, what was prepared last is used if it fits. With `observe` or `debug`, which look at every event,
-    the reference engine's own loop is what runs. Raises UnsupportedError for what cannot be compiled, StrategyError if
-    the strategy fails, ValueError if `prepared` is of another history.
+    and where machine code gives up, the reference engine is what runs. Raises UnsupportedError for what cannot be
+    compiled, StrategyError if the strategy fails, ValueError if `prepared` is of another history.
     """
     if plan.settings.observe or plan.settings.debug:
         return replace(reference.run(plan), engine=NAME)
-    from backtests.compiled_engine.running import Course
-
     with paused_collector():
-        course = Course(plan, _fitting(plan, prepared))
-        course.finish()
-        course.session.marks[:0] = course.marks()
-        return result_of(course.session, plan, NAME)
+        fitting = _fitting(plan, prepared)
+        landing = running.fly(plan, fitting, keep_moves=plan.settings.keep_moves, keep_marks=True)
+        if landing is None:
+            return replace(reference.run(plan), engine=NAME)
+        return running.result(plan, fitting, landing)
 
 
-def run_brief(plan: Plan, prepared: Prepared | None = None) -> Brief:
-    """Return what one plan came to, without postings. Raises as `run` does."""
-    from backtests.compiled_engine.running import Course
+def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False) -> Brief | Slow:
+    """Return what one plan came to, without postings; `marked`: the marks will be asked for. Raises as `run` does."""
+    quiet = running.without_moves(plan)
+    fitting = _fitting(quiet, prepared)
+    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked)
+    return _slow(quiet) if landing is None else Brief(quiet, fitting, landing)
 
-    quiet = replace(plan, settings=replace(plan.settings, observe=False, debug=False, keep_moves=False))
-    with paused_collector():
-        course = Course(quiet, _fitting(quiet, prepared))
-        course.finish()
-        return course.brief()
+
+def _slow(plan: Plan) -> Slow:
+    import numpy as np
+
+    result = reference.run(plan)
+    marks = np.array(result.marks[:-1], np.int64).reshape(-1, 4)
+    return Slow(
+        plan.strategy.name,
+        result.user,
+        result.start_equity_sat,
+        result.fills,
+        result.notices,
+        result.marks[-1],
+        *(np.ascontiguousarray(marks[:, column]) for column in range(4)),
+    )
 
 
 _LATEST: list[Prepared] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from numba import types
+from numba import boolean, float64, int64, types
 from numba.core.errors import TypingError
 from numba.extending import overload, register_jitable
 
@@ -23,6 +23,13 @@ class Answer(NamedTuple):
     low_edge: float
     high_edge: float
     at_ns: int
+
+
+NOTHING: Final = Answer(0, 0, False, 0, 0, False, 0.0, 0.0, 0)
+"""Stands for bot.trader.NOTHING."""
+ANSWER: Final = types.BaseTuple.from_types(
+    (int64, int64, boolean, int64, int64, boolean, float64, float64, int64), Answer
+)
 
 
 class Sleep(NamedTuple):

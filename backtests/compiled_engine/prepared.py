@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy as np
 from backtests.compiled_engine.journey import REAL_COLUMNS, STRETCH, Columns
 from backtests.compiled_engine.rows import Rows, rows_between
 from backtests.compiled_engine.strategy import worths_of
-from backtests.compiled_engine.wide import MOST_DENOMINATOR
-from backtests.plan import Plan, World
+from backtests.plan import Plan
 from bot.core import settlement
 from bot.core.accrual import INTEREST_DENOMINATOR
 from bot.core.contract import Contract, int64_bounds
@@ -25,30 +23,10 @@ from bot.core.state import MarketRules, new_state
 from bot.core.units import INT64_MAX, PPM
 from bot.errors import UnsupportedError
 from bot.session import Strategy
+from strategies.view import NEVER
 
 MOST: Final = INT64_MAX // 2
 """No number of the compiled code reaches this; the other half is room for what is added before it is compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passages:
-    """What blocks and swap rates leave behind, so that any stretch of them can be taken in at once.
-
-    Entry k of a running list is what stands after k blocks, rows or events: `fees_sat` and `nets_sat` sum what was
-    posted, `begun` counts transactions over all events, `block_begun` up to and with each block; `last` is, for each
-    asset, the last row so far (-1: none); `offers` counts rows that brought an offer.
-    """
-
-    blocks: list[Block]
-    fees_sat: list[int]
-    nets_sat: list[int]
-    index: list[int]
-    carry: list[int]
-    begun: list[int]
-    block_begun: list[int]
-    rates: list[SwapRate]
-    last: tuple[list[int], list[int]]
-    offers: list[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +36,10 @@ class Prepared:
     plan: Plan
     events: Rows
     columns: Columns
-    world: list[World]
-    passages: Passages
-    highest_sat: int
-    """No price of the history is above it."""
+    blocks: list[Block]
+    rates: list[SwapRate]
     _worths: dict[str, Any] = field(default_factory=dict)
+    _addresses: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @cached_property
     def known_ns(self) -> list[int]:
@@ -79,20 +56,19 @@ class Prepared:
         """How many market events the run has."""
         return len(self.events)
 
-    @staticmethod
-    def addresses(columns: Columns) -> Any:
-        """Return where the columns lie, as COLUMNS of structs.py; valid while the columns are."""
-        wanted = {name: np.dtype(float if name in REAL_COLUMNS else np.int64) for name in Columns._fields}
-        for name, column in columns._asdict().items():
-            assert column.dtype == wanted[name] and column.flags.c_contiguous, f"{name} is {column.dtype}"
-        return np.array([column.ctypes.data for column in columns], np.int64)
-
-    def with_worths(self, names: tuple[str, ...]) -> Columns:
-        """Return the columns with the worths of these names, computed when first asked for."""
-        for name in names:
-            if name not in self._worths:
-                self._worths[name] = _worths(self, name)
-        return self.columns._replace(**{name: self._worths[name] for name in names})
+    def addresses_of(self, worths: tuple[str, ...]) -> int:
+        """Return where the addresses of the columns lie, as COLUMNS of structs.py, with these worths computed."""
+        if worths not in self._addresses:
+            for name in worths:
+                if name not in self._worths:
+                    self._worths[name] = _worths(self, name)
+            columns = self.columns._replace(**{name: self._worths[name] for name in worths})
+            for name, column in columns._asdict().items():
+                wanted = np.dtype(float if name in REAL_COLUMNS else np.int64)
+                assert column.dtype == wanted and column.flags.c_contiguous, f"{name} is {column.dtype}"
+            addresses = np.array([column.ctypes.data for column in columns], np.int64)
+            self._addresses[worths] = (addresses, columns)
+        return int(self._addresses[worths][0].ctypes.data)
 
     def fits(self, plan: Plan) -> bool:
         """Return whether `plan` differs in nothing but strategy, deposit, limits and the market's rules."""
@@ -117,19 +93,24 @@ def prepare(plan: Plan) -> Prepared:
     world = plan.world()
     blocks = [event for _, rank, event in world if rank == RANK_BLOCK and isinstance(event, Block)]
     rates = [event for _, _, event in world if isinstance(event, SwapRate)]
-    passages = _passages(plan.settings.contract, world, blocks, rates)
+    passages = _passages(plan.settings.contract, blocks)
     market = _market(events)
     highest_sat = max(int(market[name].max(initial=0)) for name in ("open_sat", "mark_sat", "ask_sat"))
     _check_bounds(plan.settings.contract, passages, highest_sat)
     known_ns = market["known_ns"]
-    fair, difficulty = _values(plan, known_ns, blocks)
+    fair, difficulty, growths = _values(plan, known_ns, blocks)
+    block_ns = np.array([b.time_ns for b in blocks] + [NEVER], np.int64)
+    rate_ns = np.array([r.time_ns for r in rates] + [NEVER], np.int64)
     columns = Columns(
         **market,
         fair_sat=fair,
-        blocks_seen=np.searchsorted(np.array([b.time_ns for b in blocks], np.int64), known_ns, side="right"),
-        rates_seen=np.searchsorted(np.array([r.time_ns for r in rates], np.int64), known_ns, side="right"),
-        index=np.array(passages.index, np.int64),
+        blocks_seen=np.searchsorted(block_ns, known_ns, side="right"),
+        rates_seen=np.searchsorted(rate_ns, known_ns, side="right"),
+        **passages,
+        growths=growths,
         difficulty=difficulty,
+        block_ns=block_ns,
+        rate_ns=rate_ns,
         rate_asset=np.array([r.asset for r in rates], np.int64),
         rate_ppb_day=np.array([r.rate_ppb_day for r in rates], np.int64),
         rate_available=np.array([min(r.available, MOST) for r in rates], np.int64),
@@ -140,8 +121,8 @@ def prepare(plan: Plan) -> Prepared:
     )
     for column in columns:
         column.flags.writeable = False
-    prepared = Prepared(replace(plan, strategy=_NOBODY), events, columns, world, passages, highest_sat)
-    prepared.with_worths(worths_of(plan.strategy.decide))
+    prepared = Prepared(replace(plan, strategy=_NOBODY), events, columns, blocks, rates)
+    prepared.addresses_of(worths_of(plan.strategy.decide))
     return prepared
 
 
@@ -155,15 +136,15 @@ _NOBODY: Final = Strategy("", _nothing, None)
 def _market(events: Rows) -> dict[str, Any]:
     """Return the columns of bars or quotes."""
     if events.kind is Bar:
-        opens_ns, known_ns, open_sat, _, _, mark_sat, volume = events.table
+        opens_ns, known_ns, open_sat, high_sat, low_sat, mark_sat, volume = events.table
         none = np.zeros_like(volume)
         bid_sat, bid_size, ask_sat, ask_size = none, volume, none, volume
     else:
         known_ns, bid_sat, bid_size, ask_sat, ask_size = events.table
         mark_sat = (bid_sat + ask_sat) // 2  # rounded down, as Exchange.on_quote does
-        opens_ns, open_sat = known_ns, mark_sat
-    names = "open_ns open_sat known_ns mark_sat bid_sat bid_size_lots ask_sat ask_size_lots"
-    columns = (opens_ns, open_sat, known_ns, mark_sat, bid_sat, bid_size, ask_sat, ask_size)
+        opens_ns, open_sat, high_sat, low_sat = known_ns, mark_sat, mark_sat, mark_sat
+    names = "open_ns open_sat known_ns mark_sat high_sat low_sat bid_sat bid_size_lots ask_sat ask_size_lots"
+    columns = (opens_ns, open_sat, known_ns, mark_sat, high_sat, low_sat, bid_sat, bid_size, ask_sat, ask_size)
     return dict(zip(names.split(), columns, strict=True))
 
 
@@ -188,14 +169,16 @@ def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
     }
 
 
-def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
+def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any, Any]:
     """Return the model's value at each event, asked in order as a session asks it, and the difficulty after k blocks.
 
-    Between two changes of what is known the value is a straight line: the model is asked once for each.
+    Thirdly, how often the expected growth has changed by then. Between two changes of what is known the value is a
+    straight line: the model is asked once for each.
     """
     value = plan.value()
     fair, difficulty = np.empty(len(known_ns)), np.empty(len(blocks) + 1)
-    difficulty[0] = value.difficulty
+    growths = np.zeros(len(blocks) + 1, np.int64)
+    difficulty[0], growth = value.difficulty, value.growth_per_retarget
     seen = np.searchsorted(known_ns, np.array([b.time_ns for b in blocks], np.int64), side="left").tolist()
     line: tuple[int, float, float] | None = None
     from_at = at = 0
@@ -214,14 +197,15 @@ def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any]:
             at = first if known_ns[first - 1] < now[0] else int(np.searchsorted(known_ns, now[0], "left"))
         if k < len(blocks):
             value.on_block(blocks[k])
-            difficulty[k + 1] = value.difficulty
+            before, growth = growth, value.growth_per_retarget
+            difficulty[k + 1], growths[k + 1] = value.difficulty, growths[k] + (growth != before)
     draw(len(known_ns))
-    return fair, difficulty
+    return fair, difficulty, growths
 
 
 def _worths(prepared: Prepared, name: str) -> Any:
     """Return what the model says at each event by that name of the view, at the swap rates of that moment."""
-    plan, columns, blocks = prepared.plan, prepared.columns, prepared.passages.blocks
+    plan, columns, blocks = prepared.plan, prepared.columns, prepared.blocks
     value = plan.value()
     rate_of, taught, told = [0, 0], 0, 0
     worths = np.empty(prepared.count)
@@ -229,7 +213,7 @@ def _worths(prepared: Prepared, name: str) -> Any:
     for at, (known_ns, seen, rates) in enumerate(rows):
         for block in blocks[taught:seen]:
             value.on_block(block)
-        for row in prepared.passages.rates[told:rates]:
+        for row in prepared.rates[told:rates]:
             rate_of[row.asset] = row.rate_ppb_day
         taught, told = seen, rates
         if name == "fair_long_sat":
@@ -242,49 +226,35 @@ def _worths(prepared: Prepared, name: str) -> Any:
     return worths
 
 
-def _passages(contract: Contract, world: list[World], blocks: list[Block], rates: list[SwapRate]) -> Passages:
-    """Return what blocks and rows leave behind, told by the core's own rule for each block."""
+def _passages(contract: Contract, blocks: list[Block]) -> dict[str, Any]:
+    """Return the columns of what blocks leave behind, told by the core's own rule for each block."""
     state = new_state(contract, MarketRules(), 0, keep_moves=False)
     venue, ledger = state.venue, state.ledger
-    index, carry, fees, nets, begun_by = [0], [0], [0], [0], []
+    rows = [(0, 0, 0, 0, ledger.transaction)]
     for block in blocks:
-        before = ledger.transaction
+        state.time_ns = block.time_ns
         settlement.on_block(state, block)
-        begun_by.append(ledger.transaction - before)
-        index.append(state.index)
-        carry.append(state.index_carry)
-        fees.append(state.balance(venue.pool_fee))
-        nets.append(state.balance(venue.dividends))
-    of_blocks = iter(begun_by)
-    begun = list(accumulate((next(of_blocks) if rank == RANK_BLOCK else 1 for _, rank, _ in world), initial=0))
-    last: tuple[list[int], list[int]] = ([-1], [-1])
-    for place, row in enumerate(rates):
-        for asset in (BTC, CONTRACT):
-            last[asset].append(place if row.asset == asset else last[asset][-1])
-    return Passages(
-        blocks=blocks,
-        fees_sat=fees,
-        nets_sat=nets,
-        index=index,
-        carry=carry,
-        begun=begun,
-        block_begun=[begun[at + 1] for at, (_, rank, _) in enumerate(world) if rank == RANK_BLOCK],
-        rates=rates,
-        last=last,
-        offers=list(accumulate((row.available > 0 for row in rates), initial=0)),
-    )
+        fees, nets = state.balance(venue.pool_fee), state.balance(venue.dividends)
+        rows.append((state.index, state.index_carry, fees, nets, ledger.transaction))
+    names = ("index", "carry", "fees_sat", "nets_sat", "begun")
+    try:
+        table = np.ascontiguousarray(np.array(rows, np.int64).T)
+    except OverflowError as error:
+        raise UnsupportedError(f"{contract.id}: dividends beyond 64 bits: take --engine reference") from error
+    return dict(zip(names, table, strict=True))
 
 
-def _check_bounds(contract: Contract, passages: Passages, highest_sat: int) -> None:
+def _check_bounds(contract: Contract, passages: dict[str, Any], highest_sat: int) -> None:
     """Refuse by name what would leave 64 bits; what depends on the account is looked at before each leap."""
     margin_ppm = max(step.initial_ppm for step in contract.margin)
     tranche_sat = contract.tranche_lots * highest_sat // contract.lots_per_contract
     for what, number, most in (
         ("the highest price, in satoshi", highest_sat, int64_bounds(contract).max_price_sat),
+        ("the highest price x shares of it", 16 * highest_sat * max(margin_ppm, PPM), MOST),
         ("the tranche's worth x margin", tranche_sat * max(margin_ppm, PPM), MOST),
         ("margin x margin call level", tranche_sat * margin_ppm // PPM * contract.margin_call_ppm, MOST),
-        ("the dividend index x tranche", passages.index[-1] * contract.tranche_lots, MOST),
-        ("lots per contract x interest's unit", contract.lots_per_contract * INTEREST_DENOMINATOR, MOST_DENOMINATOR),
+        ("the dividend index x tranche", int(passages["index"][-1]) * contract.tranche_lots, MOST),
+        ("lots per contract x interest's unit", contract.lots_per_contract * INTEREST_DENOMINATOR, MOST),
     ):
         if number > most:
             what = f"{what} is {number}, the compiled engine's integers reach {most}"

@@ -1,145 +1,258 @@
-"""One run of the compiled engine, event by event where something happens and in leaps where nothing does."""
+"""One run of the compiled engine: what machine code is given, and what it leaves put into the core's words."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import repeat
-from typing import Any
+from threading import local
+from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine import Brief
-from backtests.compiled_engine.journey import Departure, Landing, Terms
-from backtests.compiled_engine.leap import Feed, LateValue, LeapingSession, no_more
+from backtests.compiled_engine.journey import DONE, NEEDS_MARKS, Given, Left
+from backtests.compiled_engine.names import NAMES, number
 from backtests.compiled_engine.prepared import Prepared
-from backtests.compiled_engine.strategy import filler, scanner
+from backtests.compiled_engine.strategy import Asking, asking, course
 from backtests.plan import Plan
-from bot.core.contract import Contract
-from bot.core.events import Bar, Mark
+from backtests.result import NotKept, RunResult
+from bot.core.contract import Contract, int64_bounds
+from bot.core.events import Fill, Mark, Notice
+from bot.core.ledger import Account, Move, Postings, Venue
+from bot.core.order import PlaceOrder, Rejection
 from bot.core.state import MarketRules
+from bot.core.units import PPM
+from bot.trader import RiskLimits
+
+USER: Final = 1
+FIRST_WORDS: Final = 1 << 17
+MOST_WORDS: Final = 1 << 27
+"""The arena of a run begins with a megabyte and may grow to a gigabyte; then the reference engine has the run."""
 
 
-class Course:
-    """A run over a prepared history; `finish` brings it to its end."""
+class _Memory(local):
+    """A thread's arena, kept between runs: fresh memory costs more than most runs."""
 
-    def __init__(self, plan: Plan, prepared: Prepared) -> None:
-        self._plan, self._prepared = plan, prepared
-        self._value = LateValue(prepared)
-        self.session = LeapingSession(plan.settings, plan.strategy, self._value)
-        self._feed = Feed(prepared, self.session)
-        self._scanner = scanner(plan.strategy, self.session.view)
-        self._columns = prepared.with_worths(self._scanner.worths)
-        self._addresses = prepared.addresses(self._columns)
-        self._columns_at = int(self._addresses.ctypes.data)
-        self._terms = _terms(plan.settings.contract, plan.settings.rules)
-        self._equity_sat = np.empty(prepared.count, np.int64)
-        self._position_lots = np.empty(prepared.count, np.int64)
-        self._marked = 0  # events after the contract's end have no mark
-        self._legs: list[tuple[Departure, int]] = []  # leaps whose marks have not been filled in yet
-        self.session.highest_passed_sat = self._highest_sat
+    def __init__(self) -> None:
+        self.words = np.zeros(FIRST_WORDS, np.int64)
 
-    def finish(self) -> None:
-        """Take in all events and the end of the run."""
-        session, prepared, at = self.session, self._prepared, 0
-        count, events = prepared.count, prepared.events
-        while at < count:
-            start = session.departure(at, prepared, self._feed)
-            if start is not None:
-                at = self._leap(start)
-            if at < count:
-                self._take(events[at], at)
-                at += 1
-        self._feed.up_to(self._plan.end_ns)
-        session.finish(self._plan.end_ns)
-        session.highest_passed_sat = no_more  # or the run would hold itself in memory
 
-    def _leap(self, start: Departure) -> int:
-        """Take in events by machine code; return the first one left."""
-        scan, whole, real = self._scanner.scan, self._scanner.whole, self._scanner.real
+_MEMORY: Final = _Memory()
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What a run left, as rows of numbers; times in nanoseconds, amounts in satoshi and lots."""
+
+    user: str
+    last: Mark
+    marked: int
+    fill_rows: Any
+    notice_rows: Any
+    move_rows: Any
+    order_rows: Any
+    balances: Any
+    equity_sat: Any
+    position_lots: Any
+
+    def fills(self) -> list[Fill]:
+        """Return the fills."""
+        return [
+            Fill(t, order, self._name(user), self._name(wallet), size, price, fee, mark, bool(maker))
+            for t, order, user, wallet, size, price, fee, mark, maker in self.fill_rows.tolist()
+        ]
+
+    def notices(self) -> list[Notice]:
+        """Return the notices, in words."""
+        return [self._notice(*row) for row in self.notice_rows.tolist()]
+
+    def _notice(self, time_ns: int, user: int, kind: int, code: int, text: int, *numbers: int) -> Notice:
+        template = NAMES[text]
+        values = [self._name(n) if named else n for n, named in zip(numbers, _named(template), strict=False)]
+        said = template.format(*values)
+        if code:
+            said = str(Rejection(NAMES[code], said))
+        return Notice(time_ns, self._name(user), NAMES[kind], said)
+
+    def orders(self) -> list[PlaceOrder]:
+        """Return the orders that were accepted, the venue's own among them."""
+        return [
+            PlaceOrder(
+                t, self._name(user), cid, self._name(wallet), size, price, bool(post), bool(red), bool(close), active
+            )
+            for t, user, cid, wallet, size, price, post, red, close, active in self.order_rows.tolist()
+        ]
+
+    def moves(self, asset: str) -> list[Move]:
+        """Return the ledger's record."""
+        places = _places(self.user, asset)
+        return [
+            Move(transaction, t, NAMES[kind], places[source], places[target], amount)
+            for transaction, t, kind, source, target, amount in self.move_rows.tolist()
+        ]
+
+    def final_balances(self, asset: str) -> dict[str, int]:
+        """Return the balance of every account that was used, in the order in which they were."""
+        places, balances = _places(self.user, asset), self.balances.tolist()
+        used = dict.fromkeys(self.move_rows[:, 3:5].ravel().tolist())
+        return {places[place]: balances[place] for place in used}
+
+    def _name(self, name: int) -> str:
+        return self.user if name == USER else NAMES[name]
+
+
+@lru_cache(256)
+def _named(template: str) -> list[bool]:
+    """Return which of the fields of a text are names."""
+    return [part.startswith(":s}") for part in template.split("{")[1:]]
+
+
+@lru_cache(16)
+def _places(user: str, asset: str) -> list[str]:
+    """Return the name of the account at each place of the balances: see setting_up.py."""
+    venue = Venue(asset)
+    names = [venue.fees, venue.interest_cut, venue.deficit, venue.dividends, venue.pool_fee, venue.pool]
+    names += [venue.issuance, *venue.outside]
+    for owner in ("market", user):
+        for purse in Account(owner, asset, 0).purses.values():
+            names += purse
+    return names
+
+
+def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool) -> Landing | None:
+    """Return what the run of a plan leaves; None where machine code gives it up and the reference engine must run it.
+
+    Raises UnsupportedError if the strategy cannot be compiled.
+    """
+    asks = asking(plan.strategy, lots_of(plan.settings.contract))
+    if not 0 < plan.settings.deposit_sat <= int64_bounds(plan.settings.contract).max_notional_sat:
+        return None
+    while True:
+        landing = _flown(plan, prepared, asks, keep_moves, keep_marks)
+        if landing != NEEDS_MARKS:
+            return landing if isinstance(landing, Landing) else None
+        keep_marks = True
+
+
+def lots_of(contract: Contract) -> Any:
+    """Return what tells how many lots a number of contracts is, rounded down: see View.lots_of."""
+    return lambda contracts: int(contracts * contract.lots_per_contract)
+
+
+def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool) -> Landing | int:
+    columns_at = prepared.addresses_of(asks.worths)
+    count = prepared.count
+    marks = np.empty((2, count), np.int64) if keep_marks else None
+    settings = plan.settings
+    given, tables = _given(settings.contract, settings.rules, settings.limits, settings.start_ns)
+    given = given.copy()
+    left = np.zeros(len(Left._fields), np.int64)
+    values = {
+        "columns_at": columns_at,
+        "ask_at": asks.address,
+        "params_at": asks.params.ctypes.data,
+        "equity_at": marks[0].ctypes.data if marks is not None and count else 0,
+        "position_at": marks[1].ctypes.data if marks is not None and count else 0,
+        "events": count,
+        "is_bars": bool(plan.history.bars),
+        "keep_moves": keep_moves,
+        "end_ns": plan.end_ns,
+        "deposit_sat": settings.deposit_sat,
+    }
+    for name, value in values.items():
+        given[_PLACE[name]] = value
+    run = course()
+    while True:
+        words = _MEMORY.words
+        base = words.ctypes.data
+        words[0], words[1] = base + 16, base + words.nbytes
+        given[_PLACE["arena_at"]] = base
         try:
-            landing = Landing(*scan(self._columns_at, self._terms, start, whole, real))
-        except Exception:  # noqa: BLE001 - the strategy's: asked event by event, the core says when and why
-            return self._walk(start.at)
-        if landing.at > start.at:
-            self.session.land(landing, landing.at - start.at, self._prepared, self._feed)
-            self._legs.append((start, landing.at))
-            self._marked = landing.at
-        return landing.at
-
-    def _walk(self, from_at: int) -> int:
-        for at in range(from_at, self._prepared.count):
-            self._take(self._prepared.events[at], at)
-        return self._prepared.count
-
-    def _take(self, event: Any, at: int) -> None:
-        """Take in one event by the core itself, as the reference engine does."""
-        session, feed = self.session, self._feed
-        if isinstance(event, Bar):
-            feed.up_to(event.time_ns)
-            session.on_bar_open(event)
-            feed.up_to(event.close_ns)
-            session.on_bar_close(event)
-        else:
-            feed.up_to(event.time_ns)
-            session.on_quote(event)
-        self._value.stand_at(session.state.time_ns, float(self._prepared.columns.fair_sat[at]))
-        session.decide()
-        if session.marks:
-            mark = session.marks.pop()
-            self._equity_sat[at], self._position_lots[at] = mark.equity_sat, mark.position_lots
-            self._marked = at + 1
-
-    def _fill(self) -> None:
-        """Fill in the marks of all leaps so far."""
-        fill = filler()
-        for start, stop in self._legs:
-            fill(self._columns_at, self._terms, start, stop, self._equity_sat)
-            self._position_lots[start.at : stop] = start.spot_lots + start.margin_lots
-        self._legs.clear()
-
-    def _highest_sat(self) -> int:
-        self._fill()
-        return int(self._equity_sat[: self._marked].max(initial=0))
-
-    def marks(self) -> list[Mark]:
-        """Return the mark of every market event."""
-        self._fill()
-        prepared, marked = self._prepared, self._marked
-        lots, equity_sat = self._position_lots[:marked].tolist(), self._equity_sat[:marked].tolist()
-        rows = zip(prepared.known_ns, prepared.mark_sat, lots, equity_sat, strict=False)
-        return list(map(tuple.__new__, repeat(Mark), rows))
-
-    def brief(self) -> Brief:
-        """Return what the run came to."""
-        columns, state = self._columns, self.session.state
-        return Brief(
-            name=self._plan.strategy.name,
-            user=self.session.user,
-            start_equity_sat=self._plan.settings.deposit_sat,
-            fills=state.fills,
-            notices=state.notices,
-            last=self.session.marks[-1],
-            time_ns=columns.known_ns[: self._marked],
-            price_sat=columns.mark_sat[: self._marked],
-            _position_lots=self._position_lots[: self._marked],
-            _equity_sat=self._equity_sat[: self._marked],
-            _fill=self._fill,
-        )
+            run(given.ctypes.data, left.ctypes.data)
+        except MemoryError:
+            if len(words) >= MOST_WORDS:
+                return -1
+            _MEMORY.words = np.zeros(4 * len(words), np.int64)
+            continue
+        except (AssertionError, ArithmeticError, ValueError, LookupError):
+            return -1  # the reference engine says what is wrong
+        break
+    assert tables
+    if left[0] != DONE:
+        return int(left[0])
+    return _landed(plan, words, base, Left(*left.tolist()), marks)
 
 
-def _terms(contract: Contract, rules: MarketRules) -> Terms:
-    lending = contract.lending
-    return Terms(
-        contract.lots_per_contract,
-        contract.tick_sat,
-        contract.tranche_lots,
-        contract.hash_rate_hs,
-        contract.start_ns,
-        contract.end_ns,
-        contract.margin_call_ppm,
-        contract.maker_fee_ppm,
-        contract.taker_fee_ppm,
-        lending.venue_cut_ppm,
-        lending.max_rate_ppb_day,
-        rules.half_spread_ppm,
-        rules.participation_ppm,
+_PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
+
+
+@lru_cache(16)
+def _given(contract: Contract, rules: MarketRules, limits: RiskLimits, start_ns: int) -> tuple[Any, Any]:
+    """Return the words of Given that follow from these, and what must live as long as they."""
+    margin = np.array([(s.from_ns, s.initial_ppm, s.maintenance_ppm) for s in contract.margin], np.int64)
+    collateral = np.array([(s.from_ns, s.contract_counts) for s in contract.collateral], np.int64)
+    bounds, lending = int64_bounds(contract), contract.lending
+    values: dict[str, Any] = dict.fromkeys(Given._fields, 0)
+    for source in (contract, lending, rules, limits, bounds):
+        for name in values:
+            if isinstance(getattr(source, name, None), int):
+                values[name] = getattr(source, name)
+    values.update(
+        contract_end_ns=contract.end_ns,
+        started_ns=start_ns,
+        accrual=number(lending.accrual),
+        demand_sat=rules.demand[0],
+        demand_lots=rules.demand[1],
+        margin_at=margin.ctypes.data,
+        margins=len(margin),
+        collateral_at=collateral.ctypes.data,
+        collaterals=len(collateral),
+        most_sat=(1 << 60) // max(PPM, contract.margin_call_ppm, contract.lots_per_contract),
+    )
+    return np.array(list(values.values()), np.int64), (margin, collateral)
+
+
+def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landing:
+    from backtests.compiled_engine.reading import Reader
+
+    read = Reader(words, base, left.state_at)
+    return Landing(
+        user=plan.strategy.name,
+        last=Mark(left.time_ns, left.mark_sat, left.lots, left.equity_sat),
+        marked=left.marked,
+        fill_rows=read.rows("fills", 9),
+        notice_rows=read.rows("notices", 10),
+        move_rows=read.moves(),
+        order_rows=read.orders(),
+        balances=read.balances(),
+        equity_sat=None if marks is None else marks[0][: left.marked],
+        position_lots=None if marks is None else marks[1][: left.marked],
+    )
+
+
+def without_moves(plan: Plan) -> Plan:
+    """Return the plan with postings dropped."""
+    return replace(plan, settings=replace(plan.settings, observe=False, debug=False, keep_moves=False))
+
+
+def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:
+    """Return what the reference engine returns for the plan."""
+    asset = plan.settings.contract.asset
+    lots, equity_sat = landing.position_lots.tolist(), landing.equity_sat.tolist()
+    rows = zip(prepared.known_ns, prepared.mark_sat, lots, equity_sat, strict=False)
+    return RunResult(
+        name=plan.strategy.name,
+        engine="compiled",
+        user=landing.user,
+        contract=plan.settings.contract,
+        start_ns=plan.settings.start_ns,
+        end_ns=plan.end_ns,
+        start_equity_sat=plan.settings.deposit_sat,
+        fills=landing.fills(),
+        postings=Postings(landing.moves(asset)) if plan.settings.keep_moves else NotKept(),
+        marks=[*map(tuple.__new__, repeat(Mark), rows), landing.last],
+        notices=landing.notices(),
+        observations=[],
+        final_balances=landing.final_balances(asset),
+        orders=landing.orders(),
     )

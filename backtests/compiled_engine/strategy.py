@@ -12,7 +12,7 @@ from typing import Any, Final
 from backtests.compiled_engine import cache as machine_code
 from bot.errors import UnsupportedError
 from bot.session import Strategy
-from strategies.view import Target, View, Wake
+from strategies.view import Target, Wake
 
 WHOLE: Final = "whole"
 FLAG: Final = "flag"
@@ -27,36 +27,46 @@ WORTHS: Final = ("fair_long_sat", "fair_short_sat", "fair_lender_sat")
 
 
 @dataclass(frozen=True, slots=True)
-class Scanner:
-    """`scan` of kernel.py for one strategy's function, and this run's parameters."""
+class Asking:
+    """Machine code that asks one strategy, where it lies, and this run's parameters as words."""
 
-    scan: Callable[..., Any]
-    whole: Any
-    real: Any
+    code: Callable[..., Any]
+    address: int
+    params: Any
     worths: tuple[str, ...]
     """Which of WORTHS its function asks for."""
 
 
-def scanner(strategy: Strategy, view: View) -> Scanner:
-    """Return what leaps with `strategy`; `view` tells how many lots a number of contracts is.
+def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
+    """Return what asks `strategy`; `lots_of` tells how many lots a number of contracts is.
 
     Raises UnsupportedError, naming the line, if its function does not keep to what can be compiled.
     """
     import numpy as np
 
-    layout = tuple((f.name, KINDS.get(type(getattr(strategy.params, f.name)), "")) for f in fields(strategy.params))
-    whole, real = [], []
-    for name, kind in layout:
-        value = getattr(strategy.params, name)
-        if kind == REAL:
-            real.append(value)
-        elif kind:
-            whole.append(view.lots_of(value) if kind == SIZE else int(value))
+    of: Any = type(strategy.params)
+    layout = _layout(of, tuple(type(getattr(strategy.params, name)) for name in of.__dataclass_fields__))
+    words = np.zeros(max(len(layout), 1), np.int64)
+    reals = words.view(np.float64)
+    at = 0
     try:
-        rows = np.array(whole or [0], np.int64), np.array(real or [0.0], np.float64)
+        for name, kind in layout:
+            value = getattr(strategy.params, name)
+            if kind == REAL:
+                reals[at] = value
+            elif kind:
+                words[at] = lots_of(value) if kind == SIZE else int(value)
+            at += kind != ""
     except OverflowError as error:
         raise UnsupportedError("a parameter is beyond 64 bits", "take --engine reference") from error
-    return Scanner(_compiled(strategy.decide, layout), *rows, worths_of(strategy.decide))
+    code, address = _compiled(strategy.decide, layout)
+    return Asking(code, address, words, worths_of(strategy.decide))
+
+
+@cache
+def _layout(of: type, kinds: tuple[type, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the name of each parameter and its kind; "" of what compiled code cannot use."""
+    return tuple((f.name, KINDS.get(kind, "")) for f, kind in zip(fields(of), kinds, strict=True))
 
 
 @cache
@@ -69,53 +79,50 @@ def worths_of(decide: Callable[..., Any]) -> tuple[str, ...]:
 
 
 @cache
-def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -> Callable[..., Any]:
-    """Return `scan` bound to `decide` and compiled, or taken from what was kept."""
+def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -> tuple[Callable[..., Any], int]:
+    """Return asking.answer bound to `decide` and compiled, or taken from what was kept; and where its code lies."""
     if not isinstance(decide, FunctionType):
         raise UnsupportedError(f"{decide!r} is no plain function: the compiled engine cannot take it")
-    from backtests.compiled_engine import kernel
-    from backtests.compiled_engine.journey import sample
+    from backtests.compiled_engine import asking, standins
 
+    assert standins
     functions = list(_reached(decide, {}))
     name = machine_code.digest(functions, repr(layout))
-    params, set_params = _params(layout)
-    bound = {"decide": _bind(decide, {}), "PARAMS": params, "set_params": set_params}
-    scan = FunctionType(kernel.scan.__code__, {**vars(kernel), **bound}, kernel.scan.__name__)
-    scan.__module__, scan.__qualname__ = kernel.__name__, kernel.scan.__qualname__
-    return _made(scan, sample(), name, functions)
+    bound = {"decide": _bind(decide, {}), "PARAMS": _params(layout)}
+    answer = FunctionType(asking.answer.__code__, {**vars(asking), **bound}, asking.answer.__name__)
+    answer.__module__, answer.__qualname__ = asking.__name__, asking.answer.__qualname__
+    made = _made(answer, (0, 0, 0), name, functions)
+    return made, made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
 @cache
-def filler() -> Callable[..., Any]:
-    """Return kernel.fill, compiled."""
-    import numpy as np
+def course() -> Callable[..., Any]:
+    """Return kernel.course, compiled."""
+    from backtests.compiled_engine import kernel, standins
 
-    from backtests.compiled_engine import kernel
-    from backtests.compiled_engine.journey import sample
-
-    columns_at, terms, start, *_ = sample()
-    return _made(kernel.fill, (columns_at, terms, start, 0, np.empty(0, np.int64)), machine_code.digest((), "fill"), ())
+    assert standins
+    return _made(kernel.course, (0, 0), machine_code.digest((), "course"), ()).entry_point  # type: ignore[no-any-return]
 
 
-def _made(
-    function: Callable[..., Any], arguments: Sequence[Any], name: str, of: Sequence[FunctionType]
-) -> Callable[..., Any]:
-    """Return `function` compiled for such arguments, or what was kept of it under `name`."""
+def _made(function: Callable[..., Any], arguments: Sequence[Any], name: str, of: Sequence[FunctionType]) -> Any:
+    """Return what came of compiling `function` for such arguments, or what was kept of it under `name`."""
     from numba import njit, typeof
     from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
+    from backtests.compiled_engine.linking import made_at_once
     from backtests.compiled_engine.refusals import refused
 
     with machine_code.kept_in(machine_code.home() / name) as keeps:
         compiled = njit(cache=keeps)(function)
     signature = tuple(typeof(argument) for argument in arguments)
     try:
-        compiled.compile(signature)
+        with made_at_once(function.__name__):
+            compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         if not of:
             raise
         raise refused(error, of) from error
-    return compiled.overloads[signature].entry_point  # type: ignore[no-any-return]  # no types to look at: all known
+    return compiled.overloads[signature]
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -159,25 +166,13 @@ def _bind(function: FunctionType, done: dict[int, Any]) -> Any:
     return compiled
 
 
-def _params(layout: tuple[tuple[str, str], ...]) -> tuple[Any, Any]:
-    """Return the struct of the parameters, and the compiled function that fills it from whole and real numbers."""
-    from numba import boolean, float64, int64, njit, types
+def _params(layout: tuple[tuple[str, str], ...]) -> Any:
+    """Return the struct of the parameters."""
+    from numba import boolean, float64, int64, types
 
     from backtests.compiled_engine.answers import Size
     from backtests.compiled_engine.shapes import shape
 
     size = types.BaseTuple.from_types((int64,), Size)
     kinds = {WHOLE: int64, FLAG: boolean, REAL: float64, SIZE: size}
-    struct = shape(type("Params", (), {}), {name: kinds[kind] for name, kind in layout if kind})
-    lines, wholes, reals = ["def set_params(params, whole, real):", "    pass"], 0, 0
-    for name, kind in layout:
-        if kind == REAL:
-            lines.append(f"    params.{name} = real[{reals}]")
-            reals += 1
-        elif kind:
-            taken = {WHOLE: "whole[{}]", FLAG: "whole[{}] != 0", SIZE: "Size(whole[{}])"}[kind].format(wholes)
-            lines.append(f"    params.{name} = {taken}")
-            wholes += 1
-    scope: dict[str, Any] = {"Size": Size}
-    exec("\n".join(lines), scope)  # noqa: S102 - names of a dataclass's fields, one line for each, as dataclasses does
-    return struct, njit(scope["set_params"])
+    return shape(type("Params", (), {}), {name: kinds[kind] for name, kind in layout if kind})

@@ -1,7 +1,6 @@
-"""The structs that machine code works on: the core's classes with the fields that a leap needs, and what fills them.
+"""The structs that machine code works on: the core's classes with their fields, and the core's functions on them.
 
-Methods and functions are the core's own, compiled as they stand. Three stand in for what cannot be compiled: interest
-in fixed width (wide.py), what the model says (computed beforehand), what can be borrowed (a list of offers).
+Methods and functions are the core's own, compiled as they stand. What stands in for one is in standins.py.
 """
 
 from __future__ import annotations
@@ -9,23 +8,36 @@ from __future__ import annotations
 from typing import Any
 
 from numba import boolean, float64, int64, types
-from numba.extending import overload_method
 
-from backtests.compiled_engine import wide
-from backtests.compiled_engine.journey import REAL_COLUMNS, Accruing, Columns, Departure, Terms
-from backtests.compiled_engine.shapes import always, compiles, shape
-from bot.core import accrual, margin, state, units
-from bot.core.contract import Contract, Lending
-from bot.core.events import BTC, CONTRACT
-from bot.core.lending import drawable
-from bot.trader import within
+from backtests.compiled_engine.answers import ANSWER
+from backtests.compiled_engine.journey import REAL_COLUMNS, Columns, Given, Left
+from backtests.compiled_engine.lists import List
+from backtests.compiled_engine.makers import makes, tuple_of
+from backtests.compiled_engine.shapes import compiles, shape
+from backtests.compiled_engine.wide import WIDE
+from bot.core import (
+    accrual,
+    contract,
+    events,
+    exchange,
+    ledger,
+    lending,
+    margin,
+    matching,
+    order,
+    settlement,
+    state,
+    units,
+)
+from bot.core import decide as rules
+from bot.trader import RiskLimits, Trader, within
 from strategies.view import View
 
-for _function in (
-    *(units.floor_div, units.ceil_div, units.notional_sat, units.fee_sat, units.share_ppm),
-    *(accrual.dividend_sat, margin.requirement_sat, state.open_level, within, drawable),
-):
-    compiles(_function)
+PAIR = types.UniTuple(int64, 2)
+
+
+def _numbers(*names: str) -> dict[str, Any]:
+    return dict.fromkeys(names, int64)
 
 
 class _Now:
@@ -44,8 +56,28 @@ class _Now:
         return self.fair_lender_sat  # type: ignore[no-any-return]
 
 
-def _numbers(*names: str) -> dict[str, Any]:
-    return dict.fromkeys(names, int64)
+class Balances:
+    """Stands for the ledger's balances: amounts one after another, each account known by its place."""
+
+
+class Accounts:
+    """Stands for the accounts of one exchange with one user."""
+
+
+class Orders:
+    """Stands for all orders by id."""
+
+
+class Loans:
+    """Stands for all loans by id."""
+
+
+class Cids:
+    """Stands for the orders by the users' own ids: a trader never uses one twice."""
+
+
+class Purses:
+    """Stands for the purses of an account by their names."""
 
 
 COLUMNS = shape(
@@ -53,49 +85,193 @@ COLUMNS = shape(
     {name: types.CPointer(float64 if name in REAL_COLUMNS else int64) for name in Columns._fields},
 )
 """The columns as their addresses: an array of them is the struct."""
-LENDING = shape(Lending, _numbers("venue_cut_ppm", "max_rate_ppb_day"))
+
+# The contract and the market --------------------------------------------------------------------------------
+
+LENDING = shape(
+    contract.Lending,
+    _numbers("min_term_days", "max_term_days", "venue_cut_ppm", "max_rate_ppb_day", "accrual"),
+)
+MARGIN_STEP = shape(contract.MarginStep, _numbers("from_ns", "initial_ppm", "maintenance_ppm"))
+COLLATERAL_STEP = shape(contract.CollateralStep, {"from_ns": int64, "contract_counts": boolean})
 CONTRACT_SHAPE = shape(
-    Contract,
+    contract.Contract,
     {
         **_numbers("lots_per_contract", "tick_sat", "tranche_lots", "hash_rate_hs", "start_ns", "end_ns"),
-        **_numbers("margin_call_ppm", "maker_fee_ppm", "taker_fee_ppm"),
+        **_numbers("margin_call_ppm", "maker_fee_ppm", "taker_fee_ppm", "max_price_sat", "max_notional_sat"),
+        "margin": List(MARGIN_STEP),
+        "collateral": List(COLLATERAL_STEP),
         "lending": LENDING,
     },
 )
-RULES = shape(state.MarketRules, _numbers("half_spread_ppm", "participation_ppm"))
-STATE = shape(
-    state.State,
+RULES = shape(
+    state.MarketRules,
     {
-        **_numbers("mark_sat", "initial_ppm", "maintenance_ppm"),
-        "contract_is_collateral": boolean,
-        "market_rate_ppb_day": types.UniTuple(int64, 2),
-        "offered": types.UniTuple(int64, 2),
-        "offered_ppb_day": types.UniTuple(int64, 2),
-        "deliverable_lots": int64,
-        "contract": CONTRACT_SHAPE,
-        "rules": RULES,
+        **_numbers("participation_ppm", "half_spread_ppm", "depth_levels", "loan_term_days"),
+        "touch_fills": boolean,
+        "demand": PAIR,
     },
+)
+
+# Accounts ---------------------------------------------------------------------------------------------------
+
+MOVE = types.UniTuple(int64, 6)
+BALANCES = shape(Balances, _numbers("items_at"))
+LEDGER = shape(
+    ledger.Ledger,
+    {"balances": BALANCES, "moves": List(MOVE), **_numbers("count", "transaction"), "keep_moves": boolean},
+    methods=("begin", "move", "balance"),
+)
+VENUE = shape(
+    ledger.Venue,
+    {**_numbers("fees", "interest_cut", "deficit", "dividends", "pool_fee", "pool", "issuance"), "outside": PAIR},
 )
 INTEREST = shape(
     margin.Interest,
     {
-        **_numbers("from_s", "fixed", "fixed_paid", "marked", "marked_paid", "lots_per_contract", "denominator"),
-        "fixed_paid_real": float64,
-        "marked_paid_real": float64,
+        **_numbers("from_s", "lots_per_contract", "denominator"),
+        **dict.fromkeys(("fixed", "fixed_paid", "marked", "marked_paid"), WIDE),
     },
+    methods=("due_sat",),
 )
-overload_method(type(INTEREST), "due_sat", strict=False)(always(wide.due_sat))
 STANDING = shape(
     margin.Standing,
     {
         **_numbers("all_sat", "cash_sat", "collateral_lots", "margin_carry", "margin_index", "spot_carry"),
         **_numbers("spot_index", "spot_lots", "fixed_sat", "lots", "margin_fixed_sat", "margin_lots"),
+        "key": types.UniTuple(int64, 3),
         "_safe": types.UniTuple(int64, 3),
         "contract": CONTRACT_SHAPE,
-        "owed": INTEREST,
-        "lent": INTEREST,
+        "owed": types.Optional(INTEREST),
+        "lent": types.Optional(INTEREST),
     },
-    methods=("earn", "equity_sat", "margin_equity_sat", "is_safe", "_is_safe"),
+    methods=("update", "earn", "equity_sat", "margin_equity_sat", "is_safe", "_is_safe"),
+)
+PURSE_NAMES = ("exchange", "trading", "deposit", "position", "owed", "lent")
+PURSES = shape(Purses, dict.fromkeys(PURSE_NAMES, PAIR))
+ACCOUNT = shape(
+    ledger.Account,
+    {
+        "name": int64,
+        "purses": PURSES,
+        **dict.fromkeys(PURSE_NAMES, PAIR),
+        **dict.fromkeys(("reserved", "offered", "loan_ids"), List(int64)),
+        **_numbers("spot_index", "spot_carry", "margin_index", "margin_carry"),
+        **_numbers("cached_until", "cached_sat", "cached_spot_lots", "cached_margin_lots"),
+        "standing": STANDING,
+        **dict.fromkeys(("called", "liquidating", "overdue"), boolean),
+    },
+    methods=("spot_lots", "margin_lots", "refresh"),
+)
+ACCOUNTS = shape(Accounts, {"market": ACCOUNT, "user": ACCOUNT})
+
+# Orders, offers, loans --------------------------------------------------------------------------------------
+
+PLACE_ORDER = tuple_of(order.PlaceOrder)
+for _command in (order.Transfer, order.CancelOrder, order.PlaceOffer, order.CancelOffer):
+    tuple_of(_command)
+ORDER = shape(
+    order.Order,
+    {
+        "id": int64,
+        "command": PLACE_ORDER,
+        **_numbers("size_lots", "remaining_lots", "event", "cancelled_lots", "status", "reason"),
+        **dict.fromkeys(("active", "rested", "booked", "forced"), boolean),
+        "reserved_sat": int64,
+    },
+    properties=("is_live",),
+)
+OFFER = shape(
+    state.Offer,
+    _numbers("id", "lender", "asset", "amount", "remaining", "rate_ppb_day", "term_days"),
+)
+LOAN = shape(
+    state.Loan,
+    {
+        **_numbers("id", "asset", "borrower", "lender", "amount", "rate_ppb_day", "end_ns", "entry_sat"),
+        **_numbers("paid_to_s", "carry"),
+        "overdue": boolean,
+    },
+)
+LEVEL = shape(matching.Level, _numbers("price_sat", "lots"))
+ORDERS = shape(Orders, {"items": List(ORDER)})
+LOANS = shape(Loans, {"items": List(LOAN)})
+CIDS = shape(Cids, {"items": int64})
+for _cls, _struct in (
+    *((order.Order, ORDER), (state.Offer, OFFER), (state.Loan, LOAN), (matching.Level, LEVEL)),
+    *((margin.Interest, INTEREST), (margin.Standing, STANDING)),
+):
+    makes(_cls, _struct)
+BAR = tuple_of(events.Bar)
+QUOTE = tuple_of(events.Quote)
+SWAP_RATE = tuple_of(events.SwapRate)
+FILL = tuple_of(events.Fill)
+LEG = tuple_of(settlement.Leg, account=ACCOUNT, order=types.Optional(ORDER))
+tuple_of(settlement._Before)
+NUMBERS = 5
+"""So many numbers a notice has at most."""
+NOTICE = types.UniTuple(int64, 5 + NUMBERS)
+"""Time, user, kind, code of a rejection (or 0), text, and the numbers that go into it."""
+
+# The exchange and who trades on it --------------------------------------------------------------------------
+
+STATE = shape(
+    state.State,
+    {
+        "contract": CONTRACT_SHAPE,
+        "rules": RULES,
+        "ledger": LEDGER,
+        "venue": VENUE,
+        "accounts": ACCOUNTS,
+        **_numbers("time_ns", "rank", "mark_sat", "bid_sat", "ask_sat", "index", "index_carry", "initial_ppm"),
+        **_numbers("maintenance_ppm", "next_id", "lent_lots", "event", "bar_room_lots", "changes", "conditions"),
+        **_numbers("loan_changes", "due_ns", "daily_ns"),
+        **dict.fromkeys(("contract_is_collateral", "expired"), boolean),
+        "orders": ORDERS,
+        "live": List(ORDER),
+        "by_cid": CIDS,
+        "offers": types.UniTuple(List(OFFER), 2),
+        "loans": LOANS,
+        "fills": List(FILL),
+        "notices": List(NOTICE),
+        "market_rate_ppb_day": List(int64),
+    },
+    methods=("new_id", "balance", "free", "market"),
+)
+EXCHANGE = shape(
+    exchange.Exchange,
+    {"state": STATE, "_steps": List(int64)},
+    methods=(
+        *("_place", "_enter", "_cancel_order", "_transfer", "_offer", "_cancel_offer"),
+        *("on_swap_rate", "on_quote", "on_bar_open", "on_bar_close", "reach", "next_due_ns", "_in_order"),
+        *("_run_due", "_next_due", "_step_terms", "_pay_and_renew", "_end_loan", "_cover", "_force"),
+        *("check_margins", "_check_margin", "settle"),
+    ),
+)
+LIMITS = shape(
+    RiskLimits,
+    _numbers(
+        *("max_position_lots", "max_order_lots", "max_drawdown_ppm", "stale_after_ns", "latency_ns"),
+        *("max_block_age_ns", "max_orders_hour", "collar_ppm", "max_borrow_ppm"),
+    ),
+)
+TRADER = shape(
+    Trader,
+    {
+        "state": STATE,
+        "account": ACCOUNT,
+        "exchange": EXCHANGE,
+        "limits": LIMITS,
+        "placed_ns": List(int64),
+        **_numbers("mode", "last_cid", "_idle_at", "_last_code"),
+        **dict.fromkeys(("halted", "is_stopped"), boolean),
+        "_idle_target": ANSWER,
+    },
+    methods=(
+        *("follow", "is_idle", "_allowed", "_turn", "_note_answer", "_cancel", "_trade", "note", "_is_held_up"),
+        *("_limit_reached", "_next_order", "_worst_price", "_fund_purchase", "_fetch_lots", "_fund_margin"),
+        *("_lend", "_offer", "_withdraw_offers"),
+    ),
 )
 VALUE = shape(
     _Now,
@@ -105,100 +281,55 @@ VALUE = shape(
 VIEW = shape(
     View,
     {
-        **_numbers("time_ns", "equity_sat", "position_lots", "_bid_sat", "_bid_size_lots", "_ask_sat"),
-        **_numbers("_ask_size_lots", "most_lots"),
+        **_numbers("user", "time_ns", "start_ns", "last_block_ns", "equity_sat", "most_lots"),
+        **_numbers("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots"),
         "contract": CONTRACT_SHAPE,
         "_state": STATE,
         "_value": VALUE,
     },
-    methods=("_shown", "swap_rate_ppb_day", "lots_for"),  # and those below
+    methods=("_shown", "swap_rate_ppb_day", "lots_for", "borrowable"),
     properties=(
         *("price_sat", "bid_sat", "ask_sat", "bid_size_lots", "ask_size_lots", "to_expiry_ns", "difficulty"),
         *("fair_value_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "edge", "initial_margin_ppm"),
+        "position_lots",
     ),
 )
 
+LISTS = {
+    "whole": List(int64),
+    "margin": List(MARGIN_STEP),
+    "collateral": List(COLLATERAL_STEP),
+    "offers": List(OFFER),
+    "live": List(ORDER),
+    "loans": List(LOAN),
+    "fills": List(FILL),
+    "notices": List(NOTICE),
+    "moves": List(MOVE),
+}
+GIVEN = shape(Given, _numbers(*Given._fields))
+LEFT = shape(Left, _numbers(*Left._fields))
 
-def _lots_of(self: Any, contracts: Any) -> int:
-    """Stand in for View.lots_of: compiled code gets a Decimal parameter as the lots that it comes to."""
-    return contracts.lots  # type: ignore[no-any-return]
-
-
-def _borrowable(self: Any, asset: int = CONTRACT) -> int:
-    """Stand in for View.borrowable: but for the user, whose own offers do not count, only the market lends."""
-    state = self._state
-    most = state.deliverable_lots if asset == CONTRACT else state.offered[asset]
-    limit = self.contract.lending.max_rate_ppb_day
-    return drawable(state.offered[asset], state.offered_ppb_day[asset], limit, most)
-
-
-overload_method(type(VIEW), "lots_of", strict=False)(always(_lots_of))
-overload_method(type(VIEW), "borrowable", strict=False)(always(_borrowable))
-
-
-def set_market(market: Any, contract: Any, lending: Any, rules: Any, terms: Terms, start: Departure) -> None:
-    """Fill a STATE with a CONTRACT_SHAPE, a LENDING and RULES."""
-    lending.venue_cut_ppm, lending.max_rate_ppb_day = terms.venue_cut_ppm, terms.max_rate_ppb_day
-    contract.lots_per_contract, contract.tick_sat = terms.lots_per_contract, terms.tick_sat
-    contract.tranche_lots, contract.hash_rate_hs = terms.tranche_lots, terms.hash_rate_hs
-    contract.start_ns, contract.end_ns = terms.start_ns, terms.end_ns
-    contract.margin_call_ppm = terms.margin_call_ppm
-    contract.maker_fee_ppm, contract.taker_fee_ppm = terms.maker_fee_ppm, terms.taker_fee_ppm
-    contract.lending = lending
-    rules.half_spread_ppm, rules.participation_ppm = terms.half_spread_ppm, terms.participation_ppm
-    market.contract, market.rules = contract, rules
-    market.initial_ppm, market.maintenance_ppm = start.initial_ppm, start.maintenance_ppm
-    market.contract_is_collateral = start.contract_is_collateral
-    market.market_rate_ppb_day = (start.btc_rate_ppb_day, start.contract_rate_ppb_day)
-    market.offered = (start.btc_offer_sat, start.contract_offer_lots)
-    market.offered_ppb_day = (start.btc_offer_ppb_day, start.contract_offer_ppb_day)
-    market.deliverable_lots = start.deliverable_lots
-
-
-def set_interest(interest: Any, per_contract: int, denominator: int, accruing: Accruing) -> None:
-    """Fill an INTEREST."""
-    interest.lots_per_contract, interest.denominator = per_contract, denominator
-    interest.from_s, interest.fixed, interest.marked = accruing.from_s, accruing.fixed, accruing.marked
-    interest.fixed_paid, interest.fixed_paid_real = accruing.fixed_paid, accruing.fixed_paid_real
-    interest.marked_paid, interest.marked_paid_real = accruing.marked_paid, accruing.marked_paid_real
-
-
-def set_worth(worth: Any, contract: Any, owed: Any, lent: Any, start: Departure) -> None:
-    """Fill a STANDING with two INTERESTs, of which nothing is lent; what it has earned is to be counted in."""
-    worth.contract = contract
-    worth.all_sat, worth.cash_sat, worth.collateral_lots = start.all_sat, start.cash_sat, start.collateral_lots
-    worth.spot_lots, worth.margin_lots = start.spot_lots, start.margin_lots
-    worth.lots = start.spot_lots + start.margin_lots
-    worth.spot_index, worth.spot_carry = start.spot_index, start.spot_carry
-    worth.margin_index, worth.margin_carry = start.margin_index, start.margin_carry
-    set_interest(owed, contract.lots_per_contract, start.denominator, start.owed)
-    lent.lots_per_contract = lent.denominator = 1
-    worth.owed, worth.lent = owed, lent
-
-
-def show(view: Any, columns: Columns, at: int, blocks: int, equity_sat: int) -> None:
-    """Let the view be that of event `at`, after so many blocks."""
-    value, view._state.mark_sat = view._value, columns.mark_sat[at]
-    view.time_ns, view.equity_sat = columns.known_ns[at], equity_sat
-    view._bid_sat, view._bid_size_lots = columns.bid_sat[at], columns.bid_size_lots[at]
-    view._ask_sat, view._ask_size_lots = columns.ask_sat[at], columns.ask_size_lots[at]
-    value.fair_sat, value.difficulty = columns.fair_sat[at], columns.difficulty[blocks]
-    value.fair_long_sat, value.fair_short_sat = columns.fair_long_sat[at], columns.fair_short_sat[at]
-    value.fair_lender_sat = columns.fair_lender_sat[at]
-
-
-def replace_offer(market: Any, columns: Columns, row: int) -> None:
-    """Let a swap-rate row stand in place of the last one of its asset."""
-    asset, rate_ppb_day, available = columns.rate_asset[row], columns.rate_ppb_day[row], columns.rate_available[row]
-    if asset == BTC:
-        market.market_rate_ppb_day = (rate_ppb_day, market.market_rate_ppb_day[CONTRACT])
-        market.offered = (available, market.offered[CONTRACT])
-        market.offered_ppb_day = (rate_ppb_day, market.offered_ppb_day[CONTRACT])
-    else:
-        market.market_rate_ppb_day = (market.market_rate_ppb_day[BTC], rate_ppb_day)
-        market.offered = (market.offered[BTC], available)
-        market.offered_ppb_day = (market.offered_ppb_day[BTC], rate_ppb_day)
-
-
-for _part in (set_market, set_interest, set_worth, show, replace_offer):
-    compiles(_part)
+for _function in (
+    *(units.floor_div, units.ceil_div, units.notional_sat, units.fee_sat, units.share_ppm),
+    *(accrual.dividend_sat, accrual.interest_sat, accrual.venue_cut_sat, accrual.index_rise),
+    *(state.open_level, state.market_price_sat, within),
+    *(margin.loan_value_sat, margin.interest_on, margin.standing, margin.margin_equity_sat, margin.requirement_sat),
+    *(margin.collateral_sat, margin.room_lots, margin.free_margin_sat),
+    *(lending.lender_purse, lending.add_offer, lending.drop_offer, lending.usable, lending.drawable),
+    *(lending.market_lots, lending.overdue_lots, lending.fundable, lending.borrow, lending._open_loan),
+    *(lending._notional, lending.pay_interest, lending.repay, lending.by_cost, lending.repay_loan),
+    *(lending.refinance, lending.on_swap_rate, lending.lend_to_market),
+    *(settlement.post_block, settlement.pay_block, settlement.settle_dividends, settlement.capacity_lots),
+    *(settlement._payable_lots, settlement._fundable_lots, settlement.dearest_fee_ppm, settlement._cost),
+    *(settlement.settle_trade, settlement._is_margin, settlement._purse, settlement._margin_before),
+    *(settlement._split, settlement._fund, settlement._unwind, settlement._record, settlement.reserve),
+    *(settlement.cancel, settlement.cover_deficit, settlement._sell_collateral, settlement._proceeds),
+    *(settlement.expire, settlement._discharge),
+    *(matching.quote_levels, matching.by_priority, matching.reduce_to_position, matching.match_users),
+    *(matching.crosses, matching.activate, matching.match_quote, matching.match_open, matching.match_close),
+    *(matching.eligible, matching.drop_ended, matching._take, matching._trade),
+    *(rules._asset_and_amount, rules._enough, rules._transfer, rules._free_collateral_lots, rules._place_offer),
+    *(rules._cancel_order, rules._cancel_offer, rules.same_order, rules._place_order, rules._order_form),
+    *(rules._would_take, rules._exchange_funds, rules._margin_order),
+):
+    compiles(_function)

@@ -12,7 +12,7 @@ from typing import Final
 
 from bot.core.contract import FPPS, PRO_RATA, Contract
 from bot.core.events import Block
-from bot.core.units import PPB, S_PER_DAY, floor_div, share_ppm
+from bot.core.units import PPB, S_PER_DAY, floor_div, share_ppm, wide
 
 INDEX_BITS: Final = 20
 INTEREST_DENOMINATOR: Final = PPB * S_PER_DAY
@@ -102,7 +102,7 @@ def interest_sat(value_sat: int, rate_ppb_day: int, seconds: int, carry: int) ->
     >>> interest_sat(100_000_000, 10_000_000, 86_400, 0)
     (1000000, 0)
     """
-    return divmod(value_sat * rate_ppb_day * seconds + carry, INTEREST_DENOMINATOR)
+    return divmod(wide(value_sat * rate_ppb_day) * seconds + carry, INTEREST_DENOMINATOR)
 
 
 def venue_cut_sat(interest: int, cut_ppm: int) -> int:

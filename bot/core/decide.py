@@ -24,10 +24,11 @@ from bot.core.order import (
     Rejection,
     Transfer,
     Withdraw,
+    refused,
 )
 from bot.core.settlement import dearest_fee_ppm
 from bot.core.state import State
-from bot.core.units import NS_PER_DAY, fee_sat, notional_sat
+from bot.core.units import NS_PER_DAY, fee_sat, notional_sat, wide
 
 OWN_NAMES = ("", MARKET, "venue", "world")
 """Owners of accounts that are nobody's who could log in."""
@@ -56,22 +57,31 @@ def decide(state: State, command: Command) -> Rejection | None:
         return _transfer(state, account, command)
     if isinstance(command, PlaceOffer):
         return _place_offer(state, account, command)
-    return _by_id(state, command)
+    if isinstance(command, CancelOrder):
+        return _cancel_order(state, account, command)
+    if isinstance(command, CancelOffer):
+        return _cancel_offer(state, account, command)
+    return _recall_loan(state, account, command)
 
 
 def _asset_and_amount(state: State, asset: int, amount: int, only_btc: bool = False) -> Rejection | None:
-    if type(asset) is not int or (asset != BTC and (only_btc or asset != CONTRACT)):
-        return Rejection("BAD_ASSET", f"asset {asset}")
+    if not is_whole(asset) or (asset != BTC and (only_btc or asset != CONTRACT)):
+        return refused("BAD_ASSET", "asset {}", asset)
     most = int64_bounds(state.contract).max_notional_sat if asset == BTC else state.contract.tranche_lots
-    if type(amount) is not int or not 0 < amount <= most:
-        return Rejection("BAD_AMOUNT", f"{amount!r} is not a whole number in 1..{most}")
+    if not is_whole(amount) or not 0 < amount <= most:
+        return refused("BAD_AMOUNT", "{!r} is not a whole number in 1..{}", amount, most)
     return None
+
+
+def is_whole(number: object) -> bool:
+    """Return whether a number that came from outside is an int, not a float or a bool that passes for one."""
+    return type(number) is int
 
 
 def _enough(wallet: str, free: int, amount: int) -> Rejection | None:
     if amount <= free:
         return None
-    return Rejection("NOT_ENOUGH_BALANCE", f"{wallet} has {free} free, {amount} needed")
+    return refused("NOT_ENOUGH_BALANCE", "{:s} has {} free, {} needed", wallet, free, amount)
 
 
 def _withdraw(state: State, account: Account, command: Withdraw) -> Rejection | None:
@@ -82,14 +92,14 @@ def _withdraw(state: State, account: Account, command: Withdraw) -> Rejection | 
 
 def _transfer(state: State, account: Account, command: Transfer) -> Rejection | None:
     if command.source not in WALLETS or command.target not in WALLETS or command.source == command.target:
-        return Rejection("BAD_WALLET", f"{command.source!r} to {command.target!r}")
+        return refused("BAD_WALLET", "{!r} to {!r}", command.source, command.target)
     rejection = _asset_and_amount(state, command.asset, command.amount)
-    if rejection:
+    if rejection is not None:
         return rejection
     free = state.free(account, command.source, command.asset)
     if command.source == TRADING and account.loan_ids:
         if account.liquidating:
-            return Rejection("LIQUIDATING", account.name)
+            return refused("LIQUIDATING", "{:s}", account.name)
         if command.asset == BTC:
             free = free_margin_sat(state, account, command.time_ns)
         elif state.contract_is_collateral and account.margin_lots(state.ledger) > 0:
@@ -102,38 +112,45 @@ def _free_collateral_lots(state: State, account: Account, time_ns: int) -> int:
     per_contract = state.contract.lots_per_contract
     required = requirement_sat(account.margin_lots(state.ledger), state.mark_sat, per_contract, state.initial_ppm)
     spare = margin_equity_sat(state, account, time_ns) - required
-    return max(spare, 0) * per_contract // max(state.mark_sat, 1)
+    return wide(max(spare, 0)) * per_contract // max(state.mark_sat, 1)
 
 
 def _place_offer(state: State, account: Account, command: PlaceOffer) -> Rejection | None:
     rejection = _asset_and_amount(state, command.asset, command.amount)
-    if rejection:
+    if rejection is not None:
         return rejection
     lending = state.contract.lending
     rate, days = command.rate_ppb_day, command.term_days
-    if type(rate) is not int or not 0 <= rate <= lending.max_rate_ppb_day:
-        return Rejection("BAD_RATE", f"{rate!r} ppb/day is not in 0..{lending.max_rate_ppb_day}")
-    if type(days) is not int or not lending.min_term_days <= days <= lending.max_term_days:
-        return Rejection("BAD_TERM", f"{days!r} days is not in {lending.min_term_days}..{lending.max_term_days}")
+    if not is_whole(rate) or not 0 <= rate <= lending.max_rate_ppb_day:
+        return refused("BAD_RATE", "{!r} ppb/day is not in 0..{}", rate, lending.max_rate_ppb_day)
+    least, most = lending.min_term_days, lending.max_term_days
+    if not is_whole(days) or not least <= days <= most:
+        return refused("BAD_TERM", "{!r} days is not in {}..{}", days, least, most)
     return _enough(DEPOSIT, state.free(account, DEPOSIT, command.asset), command.amount)
 
 
-def _by_id(state: State, command: CancelOrder | CancelOffer | RecallLoan) -> Rejection | None:
-    if isinstance(command, CancelOrder):
-        order = state.orders.get(command.order_id)
-        if order is None or order.command.user != command.user:
-            return Rejection("UNKNOWN_ID", f"order {command.order_id}")
-        if not order.is_live:
-            return Rejection("ALREADY_FINAL", f"order {order.id} is {order.status}")
-        return Rejection("LIQUIDATING", f"order {order.id} is the venue's") if order.forced else None
-    if isinstance(command, CancelOffer):
-        mine = (o.id for pool in state.offers for o in pool if o.lender == command.user)
-        found = command.offer_id in mine
-        return None if found else Rejection("UNKNOWN_ID", f"offer {command.offer_id}")
+def _cancel_order(state: State, account: Account, command: CancelOrder) -> Rejection | None:
+    order = state.orders.get(command.order_id)
+    if order is None or order.command.user != account.name:
+        return refused("UNKNOWN_ID", "order {}", command.order_id)
+    if not order.is_live:
+        return refused("ALREADY_FINAL", "order {} is {:s}", order.id, order.status)
+    return refused("LIQUIDATING", "order {} is the venue's", order.id) if order.forced else None
+
+
+def _cancel_offer(state: State, account: Account, command: CancelOffer) -> Rejection | None:
+    for pool in state.offers:
+        for offer in pool:
+            if offer.id == command.offer_id and offer.lender == account.name:
+                return None
+    return refused("UNKNOWN_ID", "offer {}", command.offer_id)
+
+
+def _recall_loan(state: State, account: Account, command: RecallLoan) -> Rejection | None:
     loan = state.loans.get(command.loan_id)
-    if loan is None or loan.lender != command.user:
-        return Rejection("UNKNOWN_ID", f"loan {command.loan_id}")
-    return Rejection("ALREADY_FINAL", f"loan {loan.id} has ended and is being covered") if loan.overdue else None
+    if loan is None or loan.lender != account.name:
+        return refused("UNKNOWN_ID", "loan {}", command.loan_id)
+    return refused("ALREADY_FINAL", "loan {} has ended and is being covered", loan.id) if loan.overdue else None
 
 
 def same_order(state: State, command: PlaceOrder) -> int | None:
@@ -149,50 +166,43 @@ def body(command: PlaceOrder) -> tuple[object, ...]:
 def _place_order(state: State, account: Account, command: PlaceOrder) -> Rejection | None:
     """Check an order: form first, then what the account and the market allow."""
     form = _order_form(state, command)
-    if form:
+    if form is not None:
         return form
     known = same_order(state, command)
     if known is not None:
-        if body(state.orders[known].command) == body(command):
+        if is_same(state.orders[known].command, command):
             return None
-        return Rejection("CID_REUSED", f"cid {command.cid} is order {known}")
-    if command.wallet == EXCHANGE:
-        return (
-            _market_known(state, command)
-            or _would_take(state, command, command.size_lots)
-            or _exchange_funds(state, account, command)
-        )
-    if account.liquidating:
-        return Rejection("LIQUIDATING", account.name)
-    return _market_known(state, command) or _margin_order(state, account, command)
+        return refused("CID_REUSED", "cid {} is order {}", command.cid, known)
+    if command.wallet != EXCHANGE and account.liquidating:
+        return refused("LIQUIDATING", "{:s}", account.name)
+    if state.mark_sat == 0 and (command.price_sat == 0 or command.wallet == TRADING):
+        return refused("NO_MARKET", "no quote or bar yet")
+    if command.wallet != EXCHANGE:
+        return _margin_order(state, account, command)
+    taking = _would_take(state, command, command.size_lots)
+    return _exchange_funds(state, account, command) if taking is None else taking
+
+
+def is_same(command: PlaceOrder, other: PlaceOrder) -> bool:
+    """Return whether two commands name one order."""
+    return body(command) == body(other)
 
 
 def _order_form(state: State, command: PlaceOrder) -> Rejection | None:
     contract = state.contract
     reduces = command.reduce_only or command.close
     if command.wallet not in (EXCHANGE, TRADING) or (reduces and command.wallet != TRADING):
-        return Rejection("BAD_WALLET", f"{command.wallet!r}, reduce-only or close {reduces}")
-    numbers = (command.size_lots, command.cid, command.active_ns)
-    if any(type(number) is not int for number in numbers):
-        return Rejection("BAD_AMOUNT", f"size, cid and time {numbers!r} are not all whole numbers")
-    size = abs(command.size_lots)
-    if size > contract.tranche_lots or (size == 0) != command.close:
-        return Rejection("BAD_AMOUNT", f"{command.size_lots} lots, close {command.close}, of {contract.tranche_lots}")
+        return refused("BAD_WALLET", "{!r}, reduce-only or close {!r}", command.wallet, reduces)
+    size, cid, active_ns = command.size_lots, command.cid, command.active_ns
+    if not (is_whole(size) and is_whole(cid) and is_whole(active_ns)):
+        said = "size, cid and time ({!r}, {!r}, {!r}) are not all whole numbers"
+        return refused("BAD_AMOUNT", said, size, cid, active_ns)
+    if abs(size) > contract.tranche_lots or (size == 0) != command.close:
+        return refused("BAD_AMOUNT", "{} lots are not in 1..{}, nor 0 to close", size, contract.tranche_lots)
     most = int64_bounds(contract).max_price_sat
     price = command.price_sat
-    if (
-        type(price) is not int
-        or not 0 <= price <= most
-        or price % contract.tick_sat
-        or (command.post_only and price == 0)
-    ):
-        return Rejection("BAD_PRICE", f"{price!r} sat, tick {contract.tick_sat}, at most {most}")
-    return None
-
-
-def _market_known(state: State, command: PlaceOrder) -> Rejection | None:
-    if state.mark_sat == 0 and (command.price_sat == 0 or command.wallet == TRADING):
-        return Rejection("NO_MARKET", "no quote or bar yet")
+    if not is_whole(price) or not 0 <= price <= most or price % contract.tick_sat or (command.post_only and price == 0):
+        return refused("BAD_PRICE", "{!r} sat, tick {}, at most {}", price, contract.tick_sat, most)
     return None
 
 
@@ -203,7 +213,7 @@ def _would_take(state: State, command: PlaceOrder, size_lots: int) -> Rejection 
     for other in state.live:
         opposite = other.booked and other.is_live and (other.size_lots > 0) != buys
         if opposite and crosses(command.price_sat, other, buys):
-            return Rejection("WOULD_TAKE", f"{command.price_sat} sat meets {other.command.price_sat} sat")
+            return refused("WOULD_TAKE", "{} sat meets {} sat", command.price_sat, other.command.price_sat)
     return None
 
 
@@ -222,22 +232,17 @@ def _margin_order(state: State, account: Account, command: PlaceOrder) -> Reject
     position = account.margin_lots(state.ledger)
     size = -position if command.close else command.size_lots
     if (command.reduce_only or command.close) and size * position >= 0:
-        return Rejection("NOTHING_TO_REDUCE", f"position {position} lots, order {size}")
+        return refused("NOTHING_TO_REDUCE", "position {} lots, order {}", position, size)
     taking = _would_take(state, command, size)
-    if taking:
+    if taking is not None:
         return taking
     if command.reduce_only or command.close:
         return None
-    same_side = sum(
-        order.remaining_lots
-        for order in state.live
-        if order.is_live
-        and order.command.user == account.name
-        and order.command.wallet == TRADING
-        and not order.command.reduce_only
-        and order.remaining_lots * size > 0
-    )
-    after = position + same_side + size
+    after = position + size
+    for order in state.live:
+        mine = order.is_live and order.command.user == account.name and order.command.wallet == TRADING
+        if mine and not order.command.reduce_only and order.remaining_lots * size > 0:
+            after += order.remaining_lots
     if abs(after) > abs(position):
         price = max(command.price_sat, state.mark_sat)
         need = requirement_sat(after, price, contract.lots_per_contract, state.initial_ppm)
@@ -245,8 +250,8 @@ def _margin_order(state: State, account: Account, command: PlaceOrder) -> Reject
         if after < 0 <= position:
             equity -= collateral_sat(state, account)
         if equity < need:
-            return Rejection("NOT_ENOUGH_MARGIN", f"equity {equity} sat, {after} lots need {need} sat")
+            return refused("NOT_ENOUGH_MARGIN", "equity {} sat, {} lots need {} sat", equity, after, need)
     opening = abs(size) - (min(abs(size), abs(position)) if size * position < 0 else 0)
     if opening and not fundable(state, account.name, BTC if size > 0 else CONTRACT):
-        return Rejection("NO_FUNDING", f"{opening} lots to open")
+        return refused("NO_FUNDING", "{} lots to open", opening)
     return None

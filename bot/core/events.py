@@ -136,3 +136,13 @@ class Mark(NamedTuple):
     price_sat: int
     position_lots: int
     equity_sat: int
+
+
+def refuse_time(time_ns: int, now_ns: int) -> None:
+    """Raise ValueError for an event that is older than the last one."""
+    raise ValueError(f"event at {time_ns} ns after {now_ns} ns: time may not fall")
+
+
+def refuse_rank(time_ns: int, rank: int, before: int) -> None:
+    """Raise ValueError for an event that should have come before the last one of its time."""
+    raise ValueError(f"event of rank {rank} at {time_ns} ns after one of rank {before}: see events.py")

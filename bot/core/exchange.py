@@ -23,6 +23,8 @@ from bot.core.events import (
     Block,
     Quote,
     SwapRate,
+    refuse_rank,
+    refuse_time,
 )
 from bot.core.ledger import MARKET, Account
 from bot.core.lending import add_offer, drop_offer, lend_to_market, on_swap_rate, overdue_lots, pay_interest, refinance
@@ -40,6 +42,7 @@ from bot.core.order import (
     Rejection,
     Transfer,
     Withdraw,
+    reducing,
 )
 from bot.core.settlement import cancel, settle_dividends
 from bot.core.state import Loan, MarketRules, new_state
@@ -78,9 +81,10 @@ class Exchange:
         state.ledger.begin()
         if isinstance(command, PlaceOrder):
             return self._place(command)
+        if isinstance(command, PlaceOffer):
+            return self._offer(command)
         if isinstance(command, CancelOrder):
-            cancel(state, state.orders[command.order_id], "CANCELLED_BY_USER")
-            matching.drop_ended(state)
+            self._cancel_order(command)
         elif isinstance(command, Deposit):
             account = self._account(command.user)
             source = state.venue.outside[command.asset]
@@ -93,21 +97,34 @@ class Exchange:
             claim.carry_out(state, state.accounts[command.user], command)
             self.check_margins()
         elif isinstance(command, Transfer):
-            purses = state.accounts[command.user].purses
-            source, target = purses[command.source][command.asset], purses[command.target][command.asset]
-            state.ledger.move(state.time_ns, "transfer", source, target, command.amount)
-        elif isinstance(command, PlaceOffer):
-            offer = add_offer(
-                state, command.user, command.asset, command.amount, command.rate_ppb_day, command.term_days
-            )
-            lend_to_market(state, command.asset)
-            return offer.id
+            self._transfer(command)
         elif isinstance(command, CancelOffer):
-            drop_offer(state, next(o for pool in state.offers for o in pool if o.id == command.offer_id))
+            self._cancel_offer(command)
         else:
-            state.notify(state.loans[command.loan_id].borrower, "recall", f"loan {command.loan_id} was recalled")
+            state.notify(state.loans[command.loan_id].borrower, "recall", "loan {} was recalled", command.loan_id)
             self._end_loan(state.loans[command.loan_id])
         return 0
+
+    def _cancel_order(self, command: CancelOrder) -> None:
+        cancel(self.state, self.state.orders[command.order_id], "CANCELLED_BY_USER")
+        matching.drop_ended(self.state)
+
+    def _transfer(self, command: Transfer) -> None:
+        purses = self.state.accounts[command.user].purses
+        source, target = purses[command.source][command.asset], purses[command.target][command.asset]
+        self.state.ledger.move(self.state.time_ns, "transfer", source, target, command.amount)
+
+    def _offer(self, command: PlaceOffer) -> int:
+        asset, amount = command.asset, command.amount
+        offer = add_offer(self.state, command.user, asset, amount, command.rate_ppb_day, command.term_days)
+        lend_to_market(self.state, asset)
+        return offer.id
+
+    def _cancel_offer(self, command: CancelOffer) -> None:
+        for pool in self.state.offers:
+            for offer in list(pool):
+                if offer.id == command.offer_id:
+                    drop_offer(self.state, offer)
 
     def _account(self, user: str) -> Account:
         account = self.state.accounts.get(user)
@@ -121,11 +138,10 @@ class Exchange:
         if known is not None:
             return known
         account = state.accounts[command.user]
+        size = command.size_lots
         if command.close:
             size = -account.margin_lots(state.ledger)
-            command = command._replace(reduce_only=True)
-        else:
-            size = command.size_lots
+            command = reducing(command)
         order = self._enter(command, size)
         state.by_cid[(command.user, command.cid, command.time_ns // NS_PER_DAY)] = order.id
         if command.wallet == EXCHANGE:
@@ -211,7 +227,7 @@ class Exchange:
         """Do all that the exchange must do by itself before (time, rank), and move its time there."""
         state = self.state
         if time_ns < state.time_ns:
-            raise ValueError(f"event at {time_ns} ns after {state.time_ns} ns: time may not fall")
+            refuse_time(time_ns, state.time_ns)
         if state.due_ns <= time_ns:
             self._run_due(time_ns, rank)
         state.time_ns = time_ns
@@ -227,7 +243,7 @@ class Exchange:
     def _in_order(self, time_ns: int, rank: int) -> None:
         """Refuse an event that should have come before what has already happened at its time."""
         if time_ns == self.state.time_ns and rank < self.state.rank:
-            raise ValueError(f"event of rank {rank} at {time_ns} ns after one of rank {self.state.rank}: see events.py")
+            refuse_rank(time_ns, rank, self.state.rank)
 
     def _run_due(self, time_ns: int, rank: int) -> None:
         state = self.state
@@ -251,9 +267,14 @@ class Exchange:
         if state.expired:
             return (1 << 62, RANK_OPEN)
         step = self._steps[0] if self._steps else 1 << 62
-        loan_end = min((loan.end_ns for loan in state.loans.values() if not loan.overdue), default=1 << 62)
-        interest = min(state.daily_ns, loan_end)
-        return min((step, RANK_TERMS), (interest, RANK_INTEREST), (state.contract.end_ns, RANK_EXPIRY))
+        interest = state.daily_ns
+        for loan in state.loans.values():
+            if loan.end_ns < interest and not loan.overdue:
+                interest = loan.end_ns
+        end = state.contract.end_ns
+        if step <= min(interest, end):  # terms rank before interest, interest before expiry
+            return (step, RANK_TERMS)
+        return (interest, RANK_INTEREST) if interest <= end else (end, RANK_EXPIRY)
 
     def _step_terms(self, time_ns: int) -> None:
         state = self.state
@@ -290,7 +311,7 @@ class Exchange:
         loan.overdue = True
         account = state.accounts[loan.borrower]
         account.overdue = True
-        state.notify(account.name, "cover", f"loan {loan.id}: no lender for {unfunded}, the venue covers it")
+        state.notify(account.name, "cover", "loan {}: no lender for {}, the venue covers it", loan.id, unfunded)
         self._cover(account)
 
     def _cover(self, account: Account) -> None:
@@ -339,7 +360,8 @@ class Exchange:
         equity = margin_equity_sat(state, account, state.time_ns)
         required = requirement_sat(lots, state.mark_sat, state.contract.lots_per_contract, state.maintenance_ppm)
         if equity < required:
-            state.notify(account.name, "liquidation", f"equity {equity} sat < maintenance {required} sat, {lots} lots")
+            said = "equity {} sat < maintenance {} sat, {} lots"
+            state.notify(account.name, "liquidation", said, equity, required, lots)
             account.liquidating = True
             for order in state.live:
                 if order.is_live and order.command.user == account.name and order.command.wallet == TRADING:
@@ -348,7 +370,7 @@ class Exchange:
             self._force(account, -lots)
         elif equity * PPM < required * state.contract.margin_call_ppm:
             if not account.called:
-                state.notify(account.name, "margin_call", f"equity {equity} sat, maintenance {required} sat")
+                state.notify(account.name, "margin_call", "equity {} sat, maintenance {} sat", equity, required)
             account.called = True
         else:
             account.called = False

@@ -13,7 +13,7 @@ from bot.core.ledger import MARKET, Account
 from bot.core.margin import loan_value_sat
 from bot.core.order import DEPOSIT, EXCHANGE
 from bot.core.state import Loan, Offer, State
-from bot.core.units import NS_PER_DAY, NS_PER_S, ceil_div, notional_sat
+from bot.core.units import NS_PER_DAY, NS_PER_S, ceil_div, notional_sat, wide
 
 
 def lender_purse(account: Account, asset: int) -> str:
@@ -88,12 +88,15 @@ def overdue_lots(state: State, account: Account) -> int:
     if overdue[BTC] == 0:
         return overdue[CONTRACT]
     owed = -state.balance(account.owed[BTC])
-    return ceil_div(account.margin_lots(state.ledger) * overdue[BTC], owed)
+    return ceil_div(wide(account.margin_lots(state.ledger)) * overdue[BTC], owed)
 
 
 def fundable(state: State, borrower: str, asset: int) -> int:
     """Return how much of `asset` (satoshi or lots) `borrower` could borrow now."""
-    return sum(amount for _, amount in usable(state, borrower, asset))
+    most = 0
+    for _, amount in usable(state, borrower, asset):
+        most += amount
+    return most
 
 
 def borrow(state: State, borrower: Account, asset: int, amount: int, replaced: int = 0, coming_back: int = 0) -> int:
@@ -174,14 +177,18 @@ def repay(state: State, borrower: Account, asset: int, amount: int) -> None:
     Interest up to now is paid on each loan that is touched. The amount never exceeds what is owed.
     """
     loans = [state.loans[i] for i in borrower.loan_ids if state.loans[i].asset == asset]
-    loans.sort(key=lambda loan: (not loan.overdue, -loan.rate_ppb_day, loan.id))
-    for loan in loans:
+    for loan in sorted(loans, key=by_cost):
         if amount == 0:
             return
         part = min(amount, loan.amount)
         repay_loan(state, loan, part)
         amount -= part
-    assert amount == 0, f"{borrower.name} repays {amount} more than he owes"
+    assert amount == 0, "more was to be repaid than is owed"
+
+
+def by_cost(loan: Loan) -> tuple[bool, int, int]:
+    """Sort key of what is repaid first."""
+    return not loan.overdue, -loan.rate_ppb_day, loan.id
 
 
 def repay_loan(state: State, loan: Loan, amount: int) -> None:
@@ -195,7 +202,7 @@ def repay_loan(state: State, loan: Loan, amount: int) -> None:
     state.ledger.move(state.time_ns, "repay", purse[loan.asset], lender_purse(lender, loan.asset), amount)
     state.ledger.move(state.time_ns, "repay", lender.lent[loan.asset], borrower.owed[loan.asset], amount)
     # The entry base shrinks with the loan, rounded down; it is 0 when the loan is.
-    loan.entry_sat = loan.entry_sat * (loan.amount - amount) // loan.amount
+    loan.entry_sat = wide(loan.entry_sat) * (loan.amount - amount) // loan.amount
     loan.amount -= amount
     if loan.asset == CONTRACT:
         state.lent_lots -= amount
@@ -247,10 +254,10 @@ def lend_to_market(state: State, asset: int) -> None:
     wanted = state.rules.demand[asset] + state.balance(market.owed[asset])
     rate = state.market_rate_ppb_day[asset]
     while wanted > 0:
-        best = next((offer for offer in state.offers[asset] if offer.lender != MARKET), None)
-        if best is None or best.rate_ppb_day > rate:
+        offers = [offer for offer in state.offers[asset] if offer.lender != MARKET]
+        if not offers or offers[0].rate_ppb_day > rate:
             return
-        had = borrow(state, market, asset, min(wanted, best.remaining))
+        had = borrow(state, market, asset, min(wanted, offers[0].remaining))
         if had == 0:
             return
         wanted -= had

@@ -13,7 +13,7 @@ from bot.core.contract import MARK
 from bot.core.events import BTC, CONTRACT
 from bot.core.ledger import Account
 from bot.core.state import Loan, State
-from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, ceil_div, fee_sat, notional_sat, share_ppm
+from bot.core.units import NS_PER_DAY, NS_PER_S, PPM, ceil_div, fee_sat, notional_sat, share_ppm, wide
 
 
 def loan_value_sat(state: State, loan: Loan) -> int:
@@ -47,11 +47,11 @@ class Interest:
             if loan.asset == CONTRACT and on_mark:
                 slope = loan.amount * loan.rate_ppb_day
                 self.marked += slope
-                self.marked_paid += slope * (loan.paid_to_s - from_s)
+                self.marked_paid += wide(slope) * (loan.paid_to_s - from_s)
             else:
                 slope = loan_value_sat(state, loan) * loan.rate_ppb_day
                 self.fixed += slope
-                self.fixed_paid += slope * (loan.paid_to_s - from_s)
+                self.fixed_paid += wide(slope) * (loan.paid_to_s - from_s)
 
     def due_sat(self, mark_sat: int, time_s: int) -> int:
         """Return what has accrued up to `time_s` since the last payments, in satoshi, rounded down."""
@@ -59,6 +59,11 @@ class Interest:
         fixed = self.fixed * seconds - self.fixed_paid
         marked = (self.marked * seconds - self.marked_paid) * mark_sat
         return (fixed * self.lots_per_contract + marked) // self.denominator
+
+
+def interest_on(state: State, loans: list[Loan]) -> Interest | None:
+    """Return what accrues on `loans` from now on; None without any."""
+    return Interest(state, loans, state.time_ns // NS_PER_S) if loans else None
 
 
 class Standing:
@@ -110,12 +115,12 @@ class Standing:
             self.spot_lots = account.cached_spot_lots
             self.margin_lots = account.cached_margin_lots
             self.lots = self.spot_lots + self.margin_lots
-            balance = state.balance
-            self.cash_sat = sum(balance(purse[BTC]) for purse in (account.trading, account.position, account.owed))
-            self.collateral_lots = balance(account.trading[CONTRACT])
+            self.cash_sat = state.balance(account.trading[BTC]) + state.balance(account.position[BTC])
+            self.cash_sat += state.balance(account.owed[BTC])
+            self.collateral_lots = state.balance(account.trading[CONTRACT])
         if loan_changes != state.loan_changes:
-            self.owed = self._interest(state, [state.loans[i] for i in account.loan_ids])
-            self.lent = self._interest(state, [loan for loan in state.loans.values() if loan.lender == account.name])
+            self.owed = interest_on(state, [state.loans[i] for i in account.loan_ids])
+            self.lent = interest_on(state, [loan for loan in state.loans.values() if loan.lender == account.name])
         self.spot_index, self.spot_carry = account.spot_index, account.spot_carry
         self.margin_index, self.margin_carry = account.margin_index, account.margin_carry
         self.earn(state.index)
@@ -128,10 +133,6 @@ class Standing:
         self.fixed_sat = self.all_sat + spot_due + due
         self.margin_fixed_sat = self.cash_sat + due
         self._safe = (0, 0, 0)  # mark, time and maintenance margin at which a short was found safe
-
-    @staticmethod
-    def _interest(state: State, loans: list[Loan]) -> Interest | None:
-        return Interest(state, loans, state.time_ns // NS_PER_S) if loans else None
 
     def equity_sat(self, mark_sat: int, time_ns: int) -> int:
         """Return everything the account is worth, in satoshi: see total_equity_sat."""
@@ -237,18 +238,18 @@ def room_lots(state: State, account: Account, buys: bool, price_sat: int, fair: 
     # In parts per million of a satoshi per contract, times lots: what one lot costs in equity against the mark.
     scale = PPM * contract.lots_per_contract
     loss = (price_sat - mark if buys else mark - price_sat) * PPM + price_sat * fee
-    spare = equity * scale
+    spare = wide(equity) * scale
     if closing:
-        kept = spare - held * initial * mark
+        kept = spare - wide(held) * (initial * mark)
         if not fair and loss > (initial + fee) * mark:
-            lots = max(kept, 0) // (loss - (initial + fee) * mark)
+            lots = kept // (loss - (initial + fee) * mark) if kept > 0 else 0
             if lots < closing:
                 return lots
         elif not fair and kept < 0:
             return 0
-        spare -= closing * (loss - fee * mark)
+        spare -= wide(closing) * (loss - fee * mark)
     else:
-        spare -= held * initial * mark
+        spare -= wide(held) * (initial * mark)
     cost = loss + (initial + fee) * mark
     if spare < 0:
         return closing

@@ -77,8 +77,7 @@ def match_users(state: State, order: Order) -> None:
         for other in state.live
         if other.booked and other.is_live and (other.size_lots > 0) != buys and crosses(limit, other, buys)
     ]
-    rivals.sort(key=by_priority)
-    for other in rivals:
+    for other in sorted(rivals, key=by_priority):
         if not order.is_live:
             return
         if order.command.post_only:
@@ -165,14 +164,14 @@ def eligible(state: State, time_ns: int) -> list[Order]:
                     match_users(state, order)
             if order.is_live:
                 found.append(order)
-    if len(found) > 1:
-        found.sort(key=by_priority)
-    return found
+    return sorted(found, key=by_priority) if len(found) > 1 else found
 
 
 def drop_ended(state: State) -> None:
     """Forget orders that have ended in the list of live ones."""
-    state.live = [order for order in state.live if order.is_live]
+    for order in list(state.live):
+        if not order.is_live:
+            state.live.remove(order)
 
 
 def _take(state: State, order: Order, levels: list[Level]) -> None:
@@ -217,9 +216,6 @@ def _trade(state: State, order: Order, account: Account, other: Order | None, pr
     for leg, can, lacks in ((buyer, can_buy, buyer_lacks), (seller, can_sell, seller_lacks)):
         if leg.order is not None and can < wanted and leg.order.is_live:
             cancel(state, leg.order, lacks)
-            state.notify(
-                leg.account.name,
-                "cancelled",
-                f"order {leg.order.id}: {leg.order.reason} beyond {can} of {wanted} lots at {price_sat} sat",
-            )
+            said = "order {}: {:s} beyond {} of {} lots at {} sat"
+            state.notify(leg.account.name, "cancelled", said, leg.order.id, leg.order.reason, can, wanted, price_sat)
     return lots

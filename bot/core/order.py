@@ -70,6 +70,11 @@ class PlaceOrder(NamedTuple):
     active_ns: int = 0
 
 
+def reducing(command: PlaceOrder) -> PlaceOrder:
+    """Return an order to close as the reduce-only order that it is."""
+    return command._replace(reduce_only=True)
+
+
 class CancelOrder(NamedTuple):
     """Cancel what is left of an order."""
 
@@ -140,6 +145,11 @@ class Rejection:
 
     def __str__(self) -> str:
         return f"{self.code}: {REJECTIONS[self.code]} ({self.detail})"
+
+
+def refused(code: str, text: str, *numbers: int | str) -> Rejection:
+    """Return the rejection whose detail is `text` with its fields filled in."""
+    return Rejection(code, text.format(*numbers))
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from bot.core.lending import borrow, drop_offer, fundable, market_lots, pay_inte
 from bot.core.margin import room_lots
 from bot.core.order import CANCELLED, EXCHANGE, FILLED, PARTIAL, Order
 from bot.core.state import State, market_price_sat, open_level
-from bot.core.units import PPM, ceil_div, fee_sat, notional_sat
+from bot.core.units import PPM, ceil_div, fee_sat, notional_sat, wide
 
 
 class Leg(NamedTuple):
@@ -26,13 +26,16 @@ def on_block(state: State, block: Block) -> None:
     """Let a block raise the dividend index: income less the pool's fee goes to the holders. O(1) in holders."""
     contract = state.contract
     income = block_income_sat(contract, block)
-    if income == 0:
-        return
-    fee = pool_fee_sat(income, contract.payout.fee_ppm)
-    net = income - fee
+    if income:
+        fee = pool_fee_sat(income, contract.payout.fee_ppm)
+        pay_block(state, fee, income - fee)
+
+
+def pay_block(state: State, fee_sat: int, net_sat: int) -> None:
+    """Post what a block brings and let the index rise by what the holders get of it."""
     state.ledger.begin()
-    post_block(state, state.time_ns, fee, net)
-    rise, state.index_carry = index_rise(net, state.index_carry, contract.tranche_lots)
+    post_block(state, state.time_ns, fee_sat, net_sat)
+    rise, state.index_carry = index_rise(net_sat, state.index_carry, state.contract.tranche_lots)
     state.index += rise
 
 
@@ -87,7 +90,7 @@ def _payable_lots(state: State, account: Account, order: Order, price_sat: int) 
     per_contract = state.contract.lots_per_contract
     cash = state.free(account, EXCHANGE, BTC) + order.reserved_sat
     fee_ppm = dearest_fee_ppm(state)
-    lots = max(cash, 0) * PPM * per_contract // ((PPM + fee_ppm) * price_sat)
+    lots = wide(max(cash, 0)) * (PPM * per_contract) // ((PPM + fee_ppm) * price_sat)
     while lots and _cost(lots, price_sat, per_contract, fee_ppm) > cash:
         lots -= 1
     return lots
@@ -101,7 +104,7 @@ def _fundable_lots(state: State, account: Account, buys: bool, price_sat: int) -
     """
     if not buys:
         return fundable(state, account.name, CONTRACT)
-    return fundable(state, account.name, BTC) * state.contract.lots_per_contract // price_sat
+    return wide(fundable(state, account.name, BTC)) * state.contract.lots_per_contract // price_sat
 
 
 def dearest_fee_ppm(state: State) -> int:
@@ -180,7 +183,7 @@ def _fund(state: State, leg: Leg, size_lots: int, before: _Before, price_sat: in
     else:
         need = opening
         had = borrow(state, leg.account, CONTRACT, need)
-    assert had == need, f"{leg.account.name} was to borrow {need} and had {had}"
+    assert had == need, "less could be borrowed than capacity_lots said"
 
 
 def _unwind(state: State, leg: Leg, size_lots: int, before: _Before, price_sat: int) -> None:
@@ -198,11 +201,11 @@ def _unwind(state: State, leg: Leg, size_lots: int, before: _Before, price_sat: 
     per_contract = state.contract.lots_per_contract
     paid = notional_sat(closing, price_sat, per_contract)
     if size_lots < 0:
-        part = before.owed_sat * closing // before.lots
+        part = wide(before.owed_sat) * closing // before.lots
         profit = paid - part
         repay(state, account, BTC, part)
     else:
-        released = before.proceeds_sat * closing // -before.lots
+        released = wide(before.proceeds_sat) * closing // -before.lots
         profit = released - paid
         repay(state, account, CONTRACT, closing)
     state.ledger.move(state.time_ns, "trade", account.position[BTC], account.trading[BTC], profit)
@@ -274,7 +277,7 @@ def cover_deficit(state: State, account: Account) -> None:
     lacking = -state.balance(account.trading[BTC])
     if lacking > 0:
         state.ledger.move(state.time_ns, "deficit", state.venue.deficit, account.trading[BTC], lacking)
-        state.notify(account.name, "deficit", f"the venue absorbed {lacking} sat that the trading wallet lacked")
+        state.notify(account.name, "deficit", "the venue absorbed {} sat that the trading wallet lacked", lacking)
 
 
 def _sell_collateral(state: State, account: Account) -> None:
@@ -300,7 +303,8 @@ def _sell_collateral(state: State, account: Account) -> None:
     ledger.move(now, "collateral", market.exchange[BTC], account.trading[BTC], amount)
     ledger.move(now, "fee", account.trading[BTC], state.venue.fees, fee_sat(amount, contract.taker_fee_ppm))
     state.changes += 1
-    state.notify(account.name, "collateral", f"{lots} lots of collateral were sold at {price} sat for {amount} sat")
+    said = "{} lots of collateral were sold at {} sat for {} sat"
+    state.notify(account.name, "collateral", said, lots, price, amount)
 
 
 def _proceeds(state: State, lots: int, price_sat: int) -> int:

@@ -140,9 +140,9 @@ class State:
         """Return the account of everyone else."""
         return self.accounts[MARKET]
 
-    def notify(self, user: str, kind: str, text: str) -> None:
-        """Tell `user` something that is not a consequence he asked for."""
-        self.notices.append(Notice(self.time_ns, user, kind, text))
+    def notify(self, user: str, kind: str, text: str, *numbers: int | str) -> None:
+        """Tell `user` something that is not a consequence he asked for: `text`, its fields filled with `numbers`."""
+        self.notices.append(Notice(self.time_ns, user, kind, text.format(*numbers) if numbers else text))
 
 
 def new_state(contract: Contract, rules: MarketRules, time_ns: int, keep_moves: bool = True) -> State:

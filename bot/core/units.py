@@ -25,6 +25,11 @@ NS_PER_DAY = S_PER_DAY * NS_PER_S
 INT64_MAX = 2**63 - 1
 
 
+def wide(number: int) -> int:
+    """Return `number`: says that a product of it may leave 64 bits, to engines whose integers are of fixed width."""
+    return number
+
+
 def floor_div(numerator: int, denominator: int) -> int:
     """Return numerator / denominator rounded towards minus infinity; denominator > 0.
 

@@ -84,7 +84,7 @@ def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
         prepared = compiled_engine.prepare(market)
     except UnsupportedError:
         return by_reference
-    brief = partial(compiled_engine.run_brief, prepared=prepared)
+    brief = partial(compiled_engine.run_brief, prepared=prepared, marked=True)
 
     def run(plan: Plan) -> RunResult | Brief:
         try:

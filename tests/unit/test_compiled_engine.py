@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
 import random
-import weakref
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,13 @@ from hypothesis import strategies as st
 from numba import njit
 
 from backtests import compiled_engine, reference
-from backtests.compiled_engine import leap, structs
-from backtests.compiled_engine.journey import STRETCH, Accruing
+from backtests.compiled_engine import running
+from backtests.compiled_engine.journey import STRETCH
 from backtests.compiled_engine.rows import Rows
-from backtests.compiled_engine.running import Course
-from backtests.compiled_engine.shapes import new
-from backtests.compiled_engine.wide import MOST_QUOTIENT, wrapped
+from backtests.compiled_engine.wide import wide_of
 from backtests.parity import compare
 from backtests.plan import Plan
 from backtests.result import RunResult
-from bot.core.accrual import INTEREST_DENOMINATOR
-from bot.core.margin import Interest
 from bot.core.units import INT64_MAX
 from bot.errors import StrategyError, UnsupportedError
 from bot.run import able_engine, engine_for
@@ -161,19 +155,52 @@ def fails_late(view: View, params: Params) -> Target:
     return Target(0 if left_ns > 0 else 1 // min(left_ns - left_ns, 0))
 
 
+def given_up(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that says of each run from now on whether machine code gave it up."""
+    said: list[bool] = []
+    fly = running.fly
+
+    def watched(*args: Any, **named: Any) -> Any:
+        landing = fly(*args, **named)
+        said.append(landing is None)
+        return landing
+
+    monkeypatch.setattr(running, "fly", watched)
+    return said
+
+
 def test_an_account_beyond_the_bound_is_settled_by_the_plain_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    leaps = []
-    land = leap.LeapingSession.land
-    monkeypatch.setattr(leap.LeapingSession, "land", lambda *args: (leaps.append(1), land(*args)))
+    said = given_up(monkeypatch)
     plans = [plan_of(holds, seed) for seed in range(6)]
     for plan in plans:
         compare([reference.run(plan), compiled_engine.run(plan)])
-    assert leaps
-    leaps.clear()
-    monkeypatch.setattr(leap, "MOST", 10**6)  # as if integers ended here
+    assert not any(said)
+    said.clear()
+    contract = plans[0].settings.contract
+    given = running._given.__wrapped__
+
+    def narrow(*args: Any) -> Any:
+        words, tables = given(*args)
+        words[running._PLACE["most_sat"]] = 10**6  # as if integers ended here
+        return words, tables
+
+    monkeypatch.setattr(running, "_given", narrow)
     for plan in plans:
         compare([reference.run(plan), compiled_engine.run(plan)])
-    assert not leaps
+    assert contract.lots_per_contract and all(said)
+
+
+def test_a_run_that_needs_more_memory_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running._MEMORY, "words", np.zeros(64, np.int64))
+    said = given_up(monkeypatch)
+    for seed in range(4):
+        plan = random_plan(seed, "bars", "whimsical", debug=False)
+        compare([reference.run(plan), compiled_engine.run(plan)])
+    assert not any(said) and len(running._MEMORY.words) > 64
+    monkeypatch.setattr(running._MEMORY, "words", np.zeros(64, np.int64))
+    monkeypatch.setattr(running, "MOST_WORDS", 64)
+    compare([reference.run(plan), compiled_engine.run(plan)])
+    assert said[-1]
 
 
 def test_a_strategy_that_fails_in_a_leap_fails_with_its_own_words() -> None:
@@ -220,7 +247,7 @@ def test_a_brief_has_the_marks_and_fills_of_a_run_and_nothing_to_mistake_it_for_
         assert brief.last == full.marks[-1]
         assert (brief.fills, brief.notices) == (full.fills, full.notices)
         assert not isinstance(brief, RunResult)
-        assert "postings" not in {field.name for field in fields(brief)}
+        assert not hasattr(brief, "postings")
 
 
 def test_postings_that_were_not_kept_cannot_be_mistaken_for_none() -> None:
@@ -257,46 +284,30 @@ def test_one_preparation_serves_many_plans_and_no_other_history() -> None:
         compiled_engine.run(random_plan(6, "bars", "whimsical", debug=False), prepared)
 
 
-# Interest in fixed width ------------------------------------------------------------------------------------------
+# Wide numbers -----------------------------------------------------------------------------------------------------
 
 
 @njit
-def due_sat(per_contract: int, denominator: int, accruing: Any, mark_sat: int, time_s: int) -> int:
-    interest = new(structs.INTEREST)
-    structs.set_interest(interest, per_contract, denominator, accruing)
-    return interest.due_sat(mark_sat, time_s)  # type: ignore[no-any-return]
+def wide(a: int, b: int, c: int, divisor: int) -> Any:
+    number = wide_of(a) * b - c
+    return number // divisor, divmod(number, divisor), number < c, number == c, -number // divisor
 
 
-numbers = st.integers(0, 2**62)
+signed = st.integers(-(2**62), 2**62)
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    fixed=numbers,
-    marked=numbers,
-    paid_before=st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)),
-    per_contract=st.integers(1, 10_000),
-    mark_sat=st.integers(1, 10**11),
-    seconds=st.integers(0, 10**6),
-)
-def test_interest_in_64_bits_is_the_cores(
-    fixed: int, marked: int, paid_before: tuple[int, int], per_contract: int, mark_sat: int, seconds: int
-) -> None:
-    """Whatever the products, as long as the interest itself is below the stated bound."""
-    interest = Interest.__new__(Interest)
-    interest.from_s, interest.lots_per_contract = 1_410_739_200, per_contract
-    interest.denominator = INTEREST_DENOMINATOR * per_contract
-    interest.fixed, interest.fixed_paid = fixed, -fixed * paid_before[0]
-    interest.marked, interest.marked_paid = marked, -marked * paid_before[1]
-    expected = interest.due_sat(mark_sat, interest.from_s + seconds)
-    if expected > MOST_QUOTIENT:
-        return
-    paid, marked_paid = interest.fixed_paid, interest.marked_paid
-    accruing = Accruing(
-        interest.from_s, fixed, wrapped(paid), float(paid), marked, wrapped(marked_paid), float(marked_paid)
-    )
-    time_s = interest.from_s + seconds
-    assert due_sat(per_contract, interest.denominator, accruing, mark_sat, time_s) == expected
+@settings(max_examples=500, deadline=None)
+@given(a=signed, b=signed, c=signed, divisor=st.integers(1, 2**62))
+def test_wide_numbers_are_pythons(a: int, b: int, c: int, divisor: int) -> None:
+    """Whatever the products, as long as the quotient has 64 bits."""
+    number = a * b - c
+    if abs(number // divisor) < 2**62:
+        expected = number // divisor, divmod(number, divisor), number < c, number == c, -number // divisor
+        assert wide(a, b, c, divisor) == expected
+
+
+def test_the_greatest_stands_for_a_quotient_beyond_64_bits() -> None:
+    assert wide(2**62, 2**62, 0, 1)[0] == INT64_MAX
 
 
 def test_a_history_may_be_a_table() -> None:
@@ -310,37 +321,30 @@ def test_a_history_may_be_a_table() -> None:
         compare([reference.run(plan), compiled_engine.run(replace(plan, history=history))])
 
 
-def test_a_sleeper_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The core itself takes in a handful of 400 bars, and the marks of all are exact."""
-    calls = []
+def test_a_sleeper_is_left_alone() -> None:
+    """Without marks, the price at which it would wake is looked at in stretches; with them, at every event."""
     plan = squeezed_plan(3)
-    strategy = Strategy("none", holds_nothing, Params())
-    plan = replace(plan, strategy=strategy)
-    columns = compiled_engine.prepare(plan).columns
-    assert len(columns.stretch_low_edge) == len(plan.history.bars) // STRETCH
-    take = Course._take
-    monkeypatch.setattr(Course, "_take", lambda *args: (calls.append(1), take(*args)))
-    compare([reference.run(plan), compiled_engine.run(plan)])
-    assert 0 < len(calls) < 20
+    plan = replace(plan, strategy=Strategy("none", holds_nothing, Params()))
+    prepared = compiled_engine.prepare(plan)
+    assert len(prepared.columns.stretch_low_edge) == len(plan.history.bars) // STRETCH
+    full, brief = reference.run(plan), compiled_engine.run_brief(plan, prepared)
+    compare([full, compiled_engine.run(plan)])
+    assert brief.last == full.marks[-1]
+    assert brief.equity_sat.tolist() == [mark.equity_sat for mark in full.marks[:-1]]
 
 
 def holds_nothing(view: View, params: Params) -> Target:
     return Target(0, wake=Wake(-1.0, 9.0))
 
 
-def test_a_run_is_forgotten_when_nobody_holds_its_brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the garbage collector: thousands of runs in one process must not pile up."""
-    alive = []
-    finish = Course.finish
-    monkeypatch.setattr(Course, "finish", lambda self: (alive.append(weakref.ref(self)), finish(self)))
-    gc.disable()
-    try:
-        brief = compiled_engine.run_brief(plan_of(holds))
-        assert alive[0]() is not None
-        assert len(brief.equity_sat)
-        del brief
-        assert alive[0]() is None
-        compiled_engine.run(plan_of(holds))
-        assert alive[1]() is None
-    finally:
-        gc.enable()
+def test_a_brief_that_passes_stretches_by_halts_as_a_run_does() -> None:
+    """The peak that a halt names is that of every event, those that were passed by among them."""
+    halted = 0
+    for seed in range(60):
+        plan = squeezed_plan(seed)
+        limits = replace(plan.settings.limits, max_drawdown_ppm=(10**6, 60_000, 10_000)[seed % 3])
+        plan = replace(plan, settings=replace(plan.settings, limits=limits))
+        full, brief = reference.run(plan), compiled_engine.run_brief(plan)
+        assert (brief.fills, brief.notices, brief.last) == (full.fills, full.notices, full.marks[-1])
+        halted += any(notice.kind == "halt" for notice in full.notices)
+    assert halted > 10

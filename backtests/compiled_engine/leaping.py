@@ -1,0 +1,194 @@
+"""The compiled twin of Session.coast: events taken in while little moves but the mark, whole stretches at once."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from backtests.compiled_engine.answers import NOTHING
+from backtests.compiled_engine.journey import DONE, STRETCH
+from backtests.compiled_engine.shapes import compiles
+from backtests.compiled_engine.steps import (
+    ask,
+    close_bar,
+    feed,
+    floor_sat,
+    is_same_situation,
+    mark,
+    pass_blocks,
+    see,
+    take,
+)
+from bot.core.events import RANK_DATA
+from bot.core.margin import standing
+from bot.core.units import NS_PER_S, notional_sat
+
+SLACK_SAT = 8
+"""More than all roundings of an equity together: what the bounds of a whole stretch keep away from a limit."""
+
+
+def is_eventful(run: Any) -> bool:
+    """Return whether more than the mark may move at the next event: see Session."""
+    account = run.account
+    watched = account.called or account.liquidating or account.overdue
+    return watched or run.state.expired or len(run.state.live) > 0
+
+
+def leap(run: Any, at: int) -> int:
+    """Take in events from `at` on while little moves but the mark; return the first one left: see Session.coast."""
+    columns, state, view, account, trader = run.columns, run.state, run.seen, run.account, run.trader
+    is_bars, count = run.given.is_bars, run.given.events
+    if is_eventful(run):
+        return at
+    stop_ns = run.exchange.next_due_ns()
+    if account.offered[0] or account.offered[1]:
+        stop_ns = min(columns.rate_ns[run.rates], stop_ns)
+    stale_ns = trader.limits.stale_after_ns
+    worth = standing(state, account)
+    owes = worth.owed is not None
+    passes = run.given.equity_at == 0 and worth.lent is None
+    lowest_sat = floor_sat(run)
+    asleep_until_ns, low_edge, high_edge = 0, inf, -inf
+    if run.last.has_wake and is_same_situation(run) and trader.is_idle(run.last):
+        asleep_until_ns, low_edge, high_edge = run.last.at_ns, run.last.low_edge, run.last.high_edge
+    stopped = trader.is_stopped and trader.is_idle(NOTHING)
+    while at < count:
+        before_ns = run.last_market_ns
+        if passes and at % STRETCH == 0 and at + STRETCH <= count:
+            until, band = (stop_ns, asleep_until_ns), (low_edge, high_edge)
+            is_quiet = (stopped or asleep_until_ns > 0) and can_pass(run, at, owes, until, band, stopped)
+            if is_quiet and bounds_hold(run, worth, at, owes, lowest_sat):
+                at += STRETCH
+                run.passed = 1
+                tell(run, at - 1, STRETCH)
+                continue
+        opens_ns, known_ns, mark_sat = columns.open_ns[at], columns.known_ns[at], columns.mark_sat[at]
+        if known_ns >= stop_ns or opens_ns < before_ns or opens_ns - before_ns > stale_ns:
+            break
+        if owes and is_bars and (opens_ns > before_ns or not worth.is_safe(state, columns.open_sat[at], opens_ns)):
+            break
+        if columns.rates_seen[at] != run.rates or columns.blocks_seen[at] != run.blocks:
+            growths = columns.growths[run.blocks]
+            if columns.rates_seen[at] != run.rates:
+                feed(run, known_ns)
+                asleep_until_ns = 0  # a new swap rate always wakes
+            else:
+                pass_blocks(run, columns.blocks_seen[at])
+            if columns.growths[run.blocks] != growths:
+                asleep_until_ns = 0  # and so does another growth
+            worth = standing(state, account)
+        equity = worth.equity_sat(mark_sat, known_ns)
+        if equity < lowest_sat or (owes and not worth.is_safe(state, mark_sat, known_ns)):
+            if is_bars:
+                state.event += 1  # the open, which no order waited for
+                close_bar(run, at)
+            else:
+                take(run, at)
+            return at + 1
+        tell(run, at, 1)
+        at += 1
+        mark(run, at - 1, worth.lots, equity)
+        if equity > run.peak_sat:
+            run.peak_sat = equity
+            lowest_sat = floor_sat(run)
+        if stopped:
+            continue
+        if known_ns < asleep_until_ns:
+            fair_sat = columns.fair_sat[at - 1]
+            edge = mark_sat / fair_sat - 1.0 if fair_sat > 0.0 else inf  # View.edge, inlined
+            if low_edge <= edge <= high_edge:
+                continue
+        view.equity_sat = equity
+        see(run, at - 1)
+        answer = ask(run)
+        if run.outcome != DONE:
+            return at
+        asleep_until_ns = answer.at_ns if answer.has_wake else 0
+        low_edge, high_edge = answer.low_edge, answer.high_edge
+        if not trader.is_idle(answer):
+            trader.follow(view, answer)
+            return at
+    return at
+
+
+def tell(run: Any, at: int, events: int) -> None:
+    """Let the exchange know of events up to `at` that were taken in without it."""
+    columns, state = run.columns, run.state
+    if run.given.is_bars:
+        state.event += 2 * events
+    else:
+        state.event += events
+        state.bid_sat, state.ask_sat = columns.bid_sat[at], columns.ask_sat[at]
+    state.mark_sat = columns.mark_sat[at]
+    run.last_market_ns = run.seen.time_ns = columns.known_ns[at]
+    if state.time_ns <= columns.known_ns[at]:  # a block may have come since
+        state.time_ns, state.rank = columns.known_ns[at], RANK_DATA
+    run.marked = at + 1
+
+
+def can_pass(run: Any, at: int, owes: bool, until: tuple[int, int], band: tuple[float, float], stopped: bool) -> bool:
+    """Return whether nothing wakes the strategy in the stretch at `at`, and no gap or due time lies in it.
+
+    `until` is when something is due, and when the strategy awakes; `band` the edges it sleeps in.
+    """
+    columns = run.columns
+    stretch, last = at // STRETCH, at + STRETCH - 1
+    longest_ns, known_ns = columns.stretch_longest_gap_ns[stretch], columns.known_ns[last]
+    if known_ns >= until[0] or columns.rates_seen[last] != run.rates:
+        return False
+    if columns.stretch_shortest_gap_ns[stretch] < 0 or longest_ns > run.trader.limits.stale_after_ns:
+        return False
+    if owes and run.given.is_bars and longest_ns > 0:
+        return False
+    if stopped:
+        return True
+    return (  # type: ignore[no-any-return]
+        known_ns < until[1]
+        and band[0] <= columns.stretch_low_edge[stretch]
+        and columns.stretch_high_edge[stretch] <= band[1]
+        and columns.growths[columns.blocks_seen[last]] == columns.growths[run.blocks]
+    )
+
+
+def bounds_hold(run: Any, worth: Any, at: int, owes: bool, lowest_sat: int) -> bool:
+    """Return whether a whole stretch can be passed by without a look at its events; if so its blocks are taken in.
+
+    By bounds: equity stays above the drawdown's floor and below its peak, and margins hold at the worst price of the
+    stretch, the last moment, and whichever end of the dividend index is the worse.
+    """
+    columns, state = run.columns, run.state
+    stretch, last = at // STRETCH, at + STRETCH - 1
+    time_ns, low_sat = columns.known_ns[last], columns.stretch_low_sat[stretch]
+    high_sat = columns.stretch_high_sat[stretch]
+    before_sat = worth.fixed_sat
+    if owes and worth.margin_lots >= 0 and not is_long_safe(state, worth, low_sat, time_ns):
+        return False
+    worth.earn(columns.index[columns.blocks_seen[last]])
+    safe = True
+    if owes and worth.margin_lots >= 0:
+        safe = is_long_safe(state, worth, low_sat, time_ns)
+    elif owes:
+        safe = worth.is_safe(state, high_sat, time_ns)
+    per_contract = state.contract.lots_per_contract
+    at_low_sat = notional_sat(worth.lots, low_sat, per_contract)
+    at_high_sat = notional_sat(worth.lots, high_sat, per_contract)
+    least_sat = min(before_sat, worth.fixed_sat) + min(at_low_sat, at_high_sat) - SLACK_SAT
+    most_sat = max(before_sat, worth.fixed_sat) + max(at_low_sat, at_high_sat) + SLACK_SAT
+    if worth.owed is not None:
+        least_sat -= worth.owed.due_sat(high_sat, time_ns // NS_PER_S)
+    if safe and least_sat >= lowest_sat and (most_sat <= run.peak_sat or run.floor_ppm == 0 or run.trader.halted):
+        pass_blocks(run, columns.blocks_seen[last])
+        worth.key = (worth.key[0], columns.index[run.blocks], worth.key[2])
+        return True
+    worth.earn(state.index)
+    return False
+
+
+def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
+    """Return whether margins hold at a price so far below the lowest that no rounding matters."""
+    worse_sat = low_sat - low_sat // 64 - SLACK_SAT * state.contract.lots_per_contract
+    return worse_sat > 0 and worth.is_safe(state, worse_sat, time_ns)  # type: ignore[no-any-return]
+
+
+for _part in (is_eventful, leap, tell, can_pass, bounds_hold, is_long_safe):
+    compiles(_part)

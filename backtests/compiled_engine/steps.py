@@ -1,0 +1,255 @@
+"""One market event through the exchange, and the decision on it: the compiled twin of Session and of its feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import int64
+
+from backtests.compiled_engine.answers import ANSWER, NOTHING, Answer
+from backtests.compiled_engine.calling import asked
+from backtests.compiled_engine.journey import NEEDS_MARKS, STRATEGY_FAILED
+from backtests.compiled_engine.lists import WORD
+from backtests.compiled_engine.shapes import address_of, compiles, set_word_at, shape, value_at
+from backtests.compiled_engine.structs import ACCOUNT, COLUMNS, EXCHANGE, GIVEN, STATE, TRADER, VIEW
+from bot.core.events import RANK_BLOCK, Bar, Quote, SwapRate
+from bot.core.margin import standing
+from bot.core.settlement import pay_block, post_block
+from bot.core.units import NS_PER_S, PPM, ceil_div
+from bot.trader import FLAT
+from strategies.view import NEVER
+
+
+class Run:
+    """A run that goes on: what Session, reference.Feed and View keep, as one struct."""
+
+
+RUN = shape(
+    Run,
+    {
+        "given": GIVEN,
+        "columns": COLUMNS,
+        "exchange": EXCHANGE,
+        "state": STATE,
+        "account": ACCOUNT,
+        "trader": TRADER,
+        "seen": VIEW,
+        **dict.fromkeys(("blocks", "rates", "last_market_ns", "peak_sat", "floor_ppm", "answer_at", "marked"), int64),
+        **dict.fromkeys(("passed", "outcome"), int64),
+        # the last answer, and the situation in which it was given
+        "last": ANSWER,
+        **dict.fromkeys(("last_changes", "last_conditions", "last_growths", "last_mode"), int64),
+    },
+)
+
+
+# The world --------------------------------------------------------------------------------------------------
+
+
+def feed(run: Any, time_ns: int) -> None:
+    """Feed the exchange every block and swap rate at or before `time_ns`; rates rank first."""
+    columns = run.columns
+    while True:
+        block_ns, rate_ns = columns.block_ns[run.blocks], columns.rate_ns[run.rates]
+        if min(block_ns, rate_ns) > time_ns:
+            return
+        if rate_ns <= block_ns:
+            take_rate(run)
+        else:
+            take_block(run)
+
+
+def take_rate(run: Any) -> None:
+    """Take in the next swap rate."""
+    columns, k = run.columns, run.rates
+    run.rates = k + 1
+    row = SwapRate(columns.rate_ns[k], columns.rate_asset[k], columns.rate_ppb_day[k], columns.rate_available[k])
+    run.exchange.on_swap_rate(row)
+
+
+def take_block(run: Any) -> None:
+    """Take in the next block, whose income was computed beforehand: see Exchange.on_block."""
+    columns, exchange, k = run.columns, run.exchange, run.blocks
+    run.blocks = k + 1
+    run.seen.last_block_ns = columns.block_ns[k]
+    exchange._in_order(columns.block_ns[k], RANK_BLOCK)
+    exchange.reach(columns.block_ns[k], RANK_BLOCK)
+    if not run.state.expired and columns.begun[k + 1] > columns.begun[k]:
+        pay_block(
+            run.state, columns.fees_sat[k + 1] - columns.fees_sat[k], columns.nets_sat[k + 1] - columns.nets_sat[k]
+        )
+
+
+def pass_blocks(run: Any, blocks: int) -> None:
+    """Let so many blocks have come while nothing was due: as take_block for each, all at once without postings."""
+    columns, state, k = run.columns, run.state, run.blocks
+    if blocks == k:
+        return
+    run.blocks, run.seen.last_block_ns = blocks, columns.block_ns[blocks - 1]
+    if state.ledger.keep_moves:
+        for at in range(k, blocks):
+            if columns.begun[at + 1] > columns.begun[at]:
+                state.ledger.begin()
+                fee_sat = columns.fees_sat[at + 1] - columns.fees_sat[at]
+                post_block(state, columns.block_ns[at], fee_sat, columns.nets_sat[at + 1] - columns.nets_sat[at])
+    else:
+        state.ledger.transaction += columns.begun[blocks] - columns.begun[k]
+        fee_sat = columns.fees_sat[blocks] - columns.fees_sat[k]
+        post_block(state, state.time_ns, fee_sat, columns.nets_sat[blocks] - columns.nets_sat[k])
+    state.index, state.index_carry = columns.index[blocks], columns.carry[blocks]
+
+
+# One event --------------------------------------------------------------------------------------------------
+
+
+def take(run: Any, at: int) -> None:
+    """Take in one market event through the exchange, and decide: as Session does."""
+    columns = run.columns
+    if run.given.is_bars:
+        bar = bar_at(columns, at)
+        feed(run, bar.time_ns)
+        tell_gap(run, bar.time_ns)
+        run.exchange.on_bar_open(bar)
+        feed(run, bar.close_ns)
+        close_bar(run, at)
+    else:
+        feed(run, columns.known_ns[at])
+        tell_gap(run, columns.known_ns[at])
+        bid = columns.bid_sat[at], columns.bid_size_lots[at]
+        quote = Quote(columns.known_ns[at], bid[0], bid[1], columns.ask_sat[at], columns.ask_size_lots[at])
+        run.exchange.on_quote(quote)
+        run.last_market_ns = quote.time_ns
+        see(run, at)
+        decide(run, at)
+
+
+def close_bar(run: Any, at: int) -> None:
+    """Take in the close of a bar, and decide."""
+    bar = bar_at(run.columns, at)
+    run.exchange.on_bar_close(bar)
+    run.last_market_ns = bar.close_ns
+    see(run, at)
+    decide(run, at)
+
+
+def bar_at(columns: Any, at: int) -> Any:
+    """Return bar `at`."""
+    high_low = columns.high_sat[at], columns.low_sat[at]
+    opening = columns.open_ns[at], columns.open_sat[at]
+    return Bar(
+        opening[0],
+        columns.known_ns[at],
+        opening[1],
+        high_low[0],
+        high_low[1],
+        columns.mark_sat[at],
+        columns.bid_size_lots[at],
+    )
+
+
+def tell_gap(run: Any, time_ns: int) -> None:
+    """Tell of a gap before an event: see Session."""
+    last_ns = run.last_market_ns
+    if last_ns and time_ns - last_ns > run.trader.limits.stale_after_ns:
+        gap_s = (time_ns - last_ns) // NS_PER_S  # rounded down
+        run.exchange.reach(time_ns, 0)
+        run.state.notify(run.account.name, "gap", "no market data for {} s; nothing was filled meanwhile", gap_s)
+
+
+def see(run: Any, at: int) -> None:
+    """Let the view show event `at`, after so many blocks; mark and equity are told apart."""
+    columns, view = run.columns, run.seen
+    value = view._value
+    view._bid_sat, view._bid_size_lots = columns.bid_sat[at], columns.bid_size_lots[at]
+    view._ask_sat, view._ask_size_lots = columns.ask_sat[at], columns.ask_size_lots[at]
+    value.fair_sat, value.difficulty = columns.fair_sat[at], columns.difficulty[run.blocks]
+    value.fair_long_sat, value.fair_short_sat = columns.fair_long_sat[at], columns.fair_short_sat[at]
+    value.fair_lender_sat = columns.fair_lender_sat[at]
+
+
+def decide(run: Any, at: int) -> None:
+    """Mark the account, check the drawdown, ask the strategy unless it sleeps, take the next step: see Session."""
+    state, view, trader = run.state, run.seen, run.trader
+    if state.expired:
+        return
+    worth = standing(state, run.account)
+    view.time_ns = state.time_ns
+    view.equity_sat = equity = worth.equity_sat(state.mark_sat, state.time_ns)
+    mark(run, at, worth.lots, equity)
+    if equity > run.peak_sat:
+        run.peak_sat = equity
+    elif equity < floor_sat(run) and not trader.halted:
+        if run.passed and run.floor_ppm == 0:
+            run.outcome = NEEDS_MARKS  # the peak may have been passed by unseen
+        halt(run, equity)
+    trader.follow(view, run.last if is_asleep(run) else ask(run))
+
+
+def mark(run: Any, at: int, lots: int, equity_sat: int) -> None:
+    """Record the account's worth at an event, where marks are wanted."""
+    run.marked = at + 1
+    if run.given.equity_at:
+        set_word_at(run.given.equity_at + WORD * at, equity_sat)
+        set_word_at(run.given.position_at + WORD * at, lots)
+
+
+def halt(run: Any, equity_sat: int) -> None:
+    """Stop the trader: see Trader.halt."""
+    said = "equity {} sat is more than the allowed drawdown below {} sat"
+    run.trader._turn(FLAT)
+    run.state.notify(run.account.name, "halt", said, equity_sat, run.peak_sat)
+
+
+def floor_sat(run: Any) -> int:
+    """Return the least equity that is no drawdown to halt at."""
+    return 0 if run.trader.halted else ceil_div(run.peak_sat * run.floor_ppm, PPM)
+
+
+def is_asleep(run: Any) -> bool:
+    """Return whether nothing has happened that the last answer's wake names."""
+    last, view = run.last, run.seen
+    if not last.has_wake or not is_same_situation(run) or (last.at_ns != NEVER and view.time_ns >= last.at_ns):
+        return False
+    return last.low_edge <= view.edge <= last.high_edge  # type: ignore[no-any-return]
+
+
+def is_same_situation(run: Any) -> bool:
+    """Return whether the situation is that of the last answer: see Session."""
+    state = run.state
+    return (  # type: ignore[no-any-return]
+        state.changes == run.last_changes
+        and state.conditions == run.last_conditions
+        and run.columns.growths[run.blocks] == run.last_growths
+        and run.trader.mode == run.last_mode
+    )
+
+
+def ask(run: Any) -> Answer:
+    """Return the strategy's answer; nothing if it is stopped."""
+    if run.trader.is_stopped:
+        run.last = NOTHING
+        return NOTHING
+    failed = asked(run.given.ask_at, address_of(run.seen), run.given.params_at, run.answer_at)
+    answer = value_at(ANSWER, run.answer_at)
+    if failed or not is_sound(answer, run.state.contract.tick_sat):
+        run.outcome = STRATEGY_FAILED
+        return NOTHING
+    run.last = answer
+    state = run.state
+    run.last_changes, run.last_conditions = state.changes, state.conditions
+    run.last_growths, run.last_mode = run.columns.growths[run.blocks], run.trader.mode
+    return answer  # type: ignore[no-any-return]
+
+
+def is_sound(answer: Answer, tick_sat: int) -> bool:
+    """Return whether strategies.view.target_fault, which asks for types besides, would find nothing."""
+    prices = answer.limit_price_sat >= 0 and answer.limit_price_sat % tick_sat == 0
+    loans = answer.lend_lots >= 0 and answer.lend_rate_ppb_day >= 0
+    return prices and loans and answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
+
+
+for _part in (
+    *(feed, take_rate, take_block, pass_blocks, take, close_bar, bar_at, tell_gap, see, decide, mark, halt, floor_sat),
+    *(is_asleep, is_same_situation, ask, is_sound),
+):
+    compiles(_part)
