@@ -26,7 +26,6 @@ from bot.paper.checkpoint.past import Past
 from bot.paper.checkpoint.plain import made
 from bot.paper.checkpoint.store import Checkpoints
 from bot.paper.entries import (
-    ADOPT,
     ALL_VENUES,
     HALT,
     NOTE,
@@ -58,10 +57,6 @@ FOR_ITS_BAND: Final = -1
 """Stands for the event at which a strategy is asked for its band: whenever somebody looks at the page."""
 MAX_DEATHS: Final = 2
 """A strategy in whose hands the process dies so often in a row, at one event, is halted."""
-
-
-class AdoptedError(Exception):
-    """A venue's word was taken for true: it may take back what a checkpoint has, so that all is replayed."""
 
 
 class Daemon:
@@ -103,16 +98,12 @@ class Daemon:
     def recover(self) -> None:
         """Come to where the journal ends. Raises JournalError for entries that do not fit it."""
         with paused_collector():
-            if self.checkpoints is not None:
-                try:
-                    at = self.checkpoints.resume(self._resume, self._sit_down)
-                    self.checkpoints.replay(max(at + 1, 2), self.carry_out)
-                    return
-                except AdoptedError:
-                    self.checkpoints = None
-                    self._sit_down()
-            for entry in self.journal.entries(2):
-                self.carry_out(entry)
+            if self.checkpoints is None:
+                for entry in self.journal.entries(2):
+                    self.carry_out(entry)
+            else:
+                at = self.checkpoints.resume(self._resume, self._sit_down)
+                self.checkpoints.replay(max(at + 1, 2), self.carry_out)
 
     def carry_out(self, entry: Entry) -> None:
         """Carry out the next entry of the journal again. Raises JournalError if it does not fit what came before."""
@@ -126,8 +117,6 @@ class Daemon:
             elif isinstance(content, Control) and content.action in (PARAMS, NOTE):
                 if content.action == PARAMS:
                     self._reload(content.text)
-            elif isinstance(content, Control) and content.action == ADOPT and self.checkpoints is not None:
-                raise AdoptedError
             elif entry.venue == ALL_VENUES:
                 for desk in self.desks.values():
                     desk.replay(content)
@@ -204,11 +193,7 @@ class Daemon:
                 raise
 
     def stand_at(self, venues: Mapping[str, CcxtVenue], has_moved_on: Callable[[], bool]) -> None:
-        """Let each strategy trade at a venue of another process, by its name; see Desk.stand_at.
-
-        Only a daemon that keeps everything in memory can: what the venue decides otherwise may be in no file yet.
-        """
-        assert self.checkpoints is None, "a venue's word reaches back behind a checkpoint"
+        """Let each strategy trade at a venue of another process, by its name; see Desk.stand_at."""
         for number, desk in enumerate(self.desks.values()):
 
             def begin(number: int = number) -> None:

@@ -99,7 +99,7 @@ def test_our_books_are_the_venues_after_every_decision_and_again_after_a_restart
         served = Served(tmp_path / f"{seed}.exchange", plan, text)
         served.service.submit(Deposit(plan.settings.start_ns, BEN, BTC, plan.settings.deposit_sat))
         journal = begin(tmp_path / f"{seed}.journal", plan, text)
-        daemon = Daemon(journal, whole=True)
+        daemon = Daemon(journal)
         made = client(ADDRESS, "key", SECRET, limited=False)
         mount(made, lambda request, served=served: served.carry(request))  # type: ignore[misc]
         venue = CcxtVenue(made, plan.settings.contract)
@@ -124,7 +124,7 @@ def test_our_books_are_the_venues_after_every_decision_and_again_after_a_restart
         served.service.close()
 
         journal = Journal(tmp_path / f"{seed}.journal")
-        recovered = Daemon(journal)  # as it is read from outside; what was adopted makes it replay all
+        recovered = Daemon(journal)
         recovered.recover()
         found = recovered.desks[USER].session
         assert found.trader.last_cid == desk.session.trader.last_cid
@@ -147,7 +147,7 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     plan, text = max((one for one in drawn if fits(one[0])), key=lambda one: len(one[0].history.quotes))
     served = Served(tmp_path / "x.exchange", plan, text, led=False)
     journal = begin(tmp_path / "a.journal", plan, text)
-    daemon = Daemon(journal, whole=True)
+    daemon = Daemon(journal)
     asked: list[str] = []
     late = [False]
 

@@ -106,7 +106,7 @@ def run(directory: Path, plan: Plan, text: str, seed: int, chance: float, kills:
     while True:
         journal = begin(directory / f"{seed}.journal", plan, text)
         road.journal = journal
-        daemon = Daemon(journal, whole=True)
+        daemon = Daemon(journal)
         daemon.recover()
         made = client(ADDRESS, "key", SECRET, limited=False)
         mount(made, road)
