@@ -109,9 +109,12 @@ class Daemon:
                 self.steps += 1
                 for desk in self.desks.values():
                     desk.replay_event(content)
-            elif isinstance(content, Control) and content.action in (PARAMS, SKIP, NOTE):
+            elif isinstance(content, Control) and content.action in (PARAMS, NOTE):
                 if content.action == PARAMS:
                     self._reload(content.text)
+            elif entry.venue == ALL_VENUES:
+                for desk in self.desks.values():
+                    desk.replay(content)
             else:
                 self.desks[entry.venue].replay(content)
         except (ValueError, LookupError) as error:

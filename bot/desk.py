@@ -59,7 +59,8 @@ class Desk:
     """A session that is journalled: `name` is the strategy's, and the venue of its entries."""
 
     __slots__ = (
-        "_agreed_ns",
+        "_agreed_fills",
+        "_agrees",
         "_asks",
         "_has_moved_on",
         "_may_have_forgotten",
@@ -75,6 +76,8 @@ class Desk:
         self.session = session
         self.name = session.user
         self.venue: CcxtVenue | None = None
+        self._agreed_fills = 0  # how many fills there were when the venue was last found to agree
+        self._agrees = False  # in recovery: whether it was at the event at hand
         session.trader.submit = self._submit
 
     def _submit(self, command: Command) -> int | Rejection:
@@ -111,14 +114,15 @@ class Desk:
         self.venue = venue
         self._has_moved_on, self._asks, self._talks = has_moved_on, asks, talks
         state = self.session.state
-        self._agreed_ns = state.time_ns
+        if self._agrees:
+            self._agreed_fills = len(state.fills)
         self._may_have_forgotten = True
         venue.books = (state, state.accounts[self.name])
         self.session.trader.submit = self._send
 
     def pass_over(self) -> None:
         """Take note that the event at hand is not decided on: what may have been forgotten was not sent at it."""
-        self._may_have_forgotten = False
+        self._may_have_forgotten = self._agrees = False
 
     def _send(self, command: Command) -> int | Rejection:
         """Send a command to the venue if our own books allow it, and enter it in them once it is carried out there."""
@@ -157,7 +161,7 @@ class Desk:
             ours, theirs = expected(state, account), venue.report(state.mark_sat)
             if ours != theirs:
                 self._adopt(venue, ours, theirs)
-        self._agreed_ns = state.time_ns
+        self._agreed_fills = len(state.fills)
 
     def _adopt(self, venue: CcxtVenue, ours: Report, theirs: Report) -> bool:
         """Take the venue's report for true and return True; False if it is of another moment than our events."""
@@ -165,7 +169,8 @@ class Desk:
         if self._has_moved_on():
             self._journal(SKIP, "the venue's market has moved on since the account was foreseen")
             return False
-        text = written(theirs, venue.trades(self._agreed_ns), self._agreed_ns)
+        known = state.fills[: self._agreed_fills]
+        text = written(theirs, len(known), venue.trades_behind(known))
         self._journal(ADOPT, text)
         self._take_over(text)
         state.notify(self.name, "adopted", "; ".join(differences(ours, theirs))[:500])
@@ -198,6 +203,9 @@ class Desk:
 
     def replay_event(self, event: Event) -> None:
         """Take in an event again, up to the decision on it."""
+        if self._agrees:
+            self._agreed_fills = len(self.session.state.fills)
+        self._agrees = isinstance(event, Quote | Bar)
         if take(self.session, event) and not self.session.state.expired:
             self.session.watch()
 
@@ -206,6 +214,8 @@ class Desk:
         if isinstance(content, Control):
             if content.action == ADOPT:
                 self._take_over(content.text)
+            elif content.action == SKIP:
+                self.pass_over()
             else:
                 self._turn(content)
             return

@@ -22,18 +22,19 @@ KIND: Final = "venue"
 """What ledger entries say that an adoption made."""
 
 
-def written(report: Report, trades: list[TradeLine], since_ns: int) -> str:
-    """Return a report with the account's trades after a time as the text of a control."""
-    return json.dumps([since_ns, list(report), trades], separators=(",", ":"))
+def written(report: Report, known: int, trades: list[TradeLine]) -> str:
+    """Return a report as the text of a control, with the account's trades behind the first `known`."""
+    return json.dumps([known, list(report), trades], separators=(",", ":"))
 
 
 def adopt(state: State, account: Account, text: str) -> None:
     """Set the books of `account` to what `written` wrote."""
-    since_ns, parts, trades = json.loads(text)
+    known, parts, trades = json.loads(text)
     wallets, lots, proceeds, orders, loans, offers = parts
-    settle_dividends(state, account)  # a payment that the venue has not made yet shows up at the next difference
+    for holder in (account, state.market()):  # what the venue has not paid yet shows up as the next difference
+        settle_dividends(state, holder)
     state.ledger.begin()
-    _adopt_trades(state, account, since_ns, [TradeLine(*row) for row in trades])
+    _adopt_trades(state, account, known, [TradeLine(*row) for row in trades])
     _adopt_orders(state, account, [OrderLine(*row) for row in orders])
     _adopt_offers(state, account, [OfferLine(*row) for row in offers])
     taken = _adopt_loans(state, account, [LoanLine(*row) for row in loans])
@@ -57,12 +58,12 @@ def _set(state: State, purse: str, other: str, amount: int) -> None:
     state.ledger.move(state.time_ns, KIND, other, purse, amount - state.balance(purse))
 
 
-def _adopt_trades(state: State, account: Account, since_ns: int, trades: list[TradeLine]) -> None:
-    """Let the fills after a time be the venue's."""
-    known = {order.command.cid: order.id for order in state.orders.values() if order.command.user == account.name}
-    state.fills[:] = [fill for fill in state.fills if fill.user != account.name or fill.time_ns <= since_ns]
+def _adopt_trades(state: State, account: Account, known: int, trades: list[TradeLine]) -> None:
+    """Let the fills behind the first `known` be the venue's; nobody but this account trades in our own books."""
+    orders = {order.command.cid: order.id for order in state.orders.values() if order.command.user == account.name}
+    del state.fills[known:]
     for one in trades:
-        number = known.get(one.cid, 0)
+        number = orders.get(one.cid, 0)
         mark, user = state.mark_sat, account.name
         made = Fill(one.time_ns, number, user, one.wallet, one.size_lots, one.price_sat, one.fee_sat, mark, one.maker)
         state.fills.append(made)

@@ -8,12 +8,13 @@ Only what was found to have had no effect is sent again, under the same client i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final
 
 from bot.core.contract import Contract
+from bot.core.events import Fill
 from bot.core.ledger import Account
 from bot.core.order import (
     TRADING,
@@ -354,14 +355,16 @@ class CcxtVenue:
         self._offer_ids = [(offer_line(self._terms, row), row[0]) for row in found.offers]
         return made
 
-    def trades(self, after_ns: int) -> list[TradeLine]:
-        """Return the account's own trades in the milliseconds after a time, the oldest first."""
+    def trades_behind(self, known: Sequence[Fill]) -> list[TradeLine]:
+        """Return the account's own trades behind those known, which are its first; the oldest first."""
+        start_ms = ms(known[-1].time_ns) if known else 0
+        told = sum(1 for fill in known if ms(fill.time_ns) == start_ms)
 
         def read() -> list[TradeLine]:
-            return [trade(self._terms, row) for row in rows.trades(self._client, self._terms, ms(after_ns) + 1)]
+            return [trade(self._terms, row) for row in rows.trades(self._client, self._terms, start_ms)]
 
         found: list[TradeLine] = self.ask(read)
-        return found
+        return found[told:]
 
     def differences(self, state: State, account: Account) -> list[str]:
         """Return in words where the venue and our own books of the account differ; nothing if they agree."""

@@ -48,21 +48,22 @@ class KilledError(BaseException):
 class Served:
     """The exchange of a plan on a journal; `restart` is a kill of it and a start."""
 
-    def __init__(self, path: Path, plan: Plan, text: str) -> None:
-        self.path, self.plan, self.text = path, plan, text
+    def __init__(self, path: Path, plan: Plan, text: str, led: bool = True) -> None:
+        self.path, self.plan, self.text, self.led = path, plan, text, led
         self.open()
 
     def open(self) -> None:
         plan, terms = self.plan, self.plan.settings
         facts = {"feed": "random", "simulated_prices": True, "run": facts_of([plan], self.text, "random")}
         self.service = Service.open(self.path, terms.contract, terms.rules, terms.start_ns, facts)
-        market = LedMarket(self.service, feed_of(plan), plan.end_ns)
-        market.begin()
+        self.market = LedMarket(self.service, feed_of(plan), plan.end_ns)
+        self.market.begin()
         if USER not in self.service.exchange.state.accounts:
             self.service.submit(Deposit(self.service.exchange.state.time_ns, USER, BTC, terms.deposit_sat))
         keys = parse_keys(f"{USER}:key:{SECRET}".encode(), "test")
         flood = Flood(per_second=10**6, burst=10**9)  # time stands still in here
-        self.carry = carrier(Protocol(self.service, self.service.tape, keys, flood, Told(self.service, market.go_on)))
+        told = Told(self.service, self.market.go_on if self.led else None)
+        self.carry = carrier(Protocol(self.service, self.service.tape, keys, flood, told))
 
     def restart(self) -> None:
         crash(self.service.journal)
