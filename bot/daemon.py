@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from backtests.reference import paused_collector
 from bot.core.events import Bar, Quote
-from bot.desk import Desk, StrategyHangsError, take
+from bot.desk import Desk, StrategyHangsError
 from bot.errors import JournalError, Problem, VenueError
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
@@ -128,6 +128,7 @@ class Daemon:
             "last": None if self.last is None else [type(self.last).__name__, encode(self.last)],
             "params": self._params(),
             "desks": {name: sessions.document_of(desk.session) for name, desk in self.desks.items()},
+            "agreed": {name: desk.agreed for name, desk in self.desks.items()},
         }
 
     def _resume(self, document: dict[str, Any]) -> None:
@@ -136,6 +137,7 @@ class Daemon:
         for name, desk in self.desks.items():
             kept = document["desks"][name]
             sessions.resume(desk.session, kept)
+            desk.agreed = made(list[int], document["agreed"][name])
             self._histories[name].resume(kept["exchange"])
         self.steps = made(int, document["steps"])
         self.last = None if document["last"] is None else decode(*made(list[str], document["last"]))
@@ -218,7 +220,7 @@ class Daemon:
             passed_over = f"{now_ns - time_ns} ns late"
         if not isinstance(event, Quote | Bar):
             for desk in self.desks.values():
-                take(desk.session, event)
+                desk.take(event)
         elif passed_over:
             for desk in self.desks.values():
                 desk.replay_event(event)
@@ -232,7 +234,7 @@ class Daemon:
     def _decide(self, event: Event, time_ns: int) -> None:
         asking = self.asking
         for number, desk in enumerate(self.desks.values()):
-            take(desk.session, event)
+            desk.take(event)
             if asking is not None:
                 asking.begin(self.steps, number)
             self._deciding = desk

@@ -355,10 +355,13 @@ class CcxtVenue:
         self._offer_ids = [(offer_line(self._terms, row), row[0]) for row in found.offers]
         return made
 
-    def trades_behind(self, known: Sequence[Fill]) -> list[TradeLine]:
-        """Return the account's own trades behind those known, which are its first; the oldest first."""
-        start_ms = ms(known[-1].time_ns) if known else 0
-        told = sum(1 for fill in known if ms(fill.time_ns) == start_ms)
+    def trades_behind(self, fills: Sequence[Fill], known: int) -> list[TradeLine]:
+        """Return the account's own trades behind the first `known` of our own fills; the oldest first."""
+        start_ms = ms(fills[known - 1].time_ns) if known else 0
+        first = known
+        while first > 0 and ms(fills[first - 1].time_ns) == start_ms:
+            first -= 1
+        told = known - first
 
         def read() -> list[TradeLine]:
             return [trade(self._terms, row) for row in rows.trades(self._client, self._terms, start_ms)]
