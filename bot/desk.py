@@ -17,13 +17,13 @@ from bot.core.decide import decide
 from bot.core.events import BTC, RANK_OPEN, RANK_STRATEGY, Bar, Block, Quote, SwapRate
 from bot.core.margin import standing
 from bot.core.order import Command, PlaceOrder, Rejection
-from bot.errors import StrategyError, UnknownOutcomeError, VenueAwayError, VenueError
+from bot.errors import StrategyError
 from bot.paper.entries import ADOPT, FLATTEN, HALT, REDUCE, RESUME, SKIP, Control, Event, Opening, encode
 from bot.paper.journal import Journal
 from bot.paper.service import enter, replay_command
 from bot.session import Session
 from bot.trader import ACTIVE, FLAT, HALTED, REDUCING
-from bot.venues.adopt import adopt, read, written
+from bot.venues.adopt import Adoption, adopt, read, written
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.report import Report, differences, expected
 
@@ -65,6 +65,7 @@ class Desk:
         "_has_moved_on",
         "_may_have_forgotten",
         "_talks",
+        "_used_cid",
         "journal",
         "name",
         "session",
@@ -132,7 +133,7 @@ class Desk:
         state = self.session.state
         if self._agrees:
             self._agreed_fills = len(state.fills)
-        self._may_have_forgotten = True
+        self._may_have_forgotten, self._used_cid = True, 0
         venue.books = (state, state.accounts[self.name])
         self.session.trader.submit = self._send
 
@@ -151,6 +152,8 @@ class Desk:
             self._talks()
             sent = self.venue.submit(command)
             answer = sent if isinstance(sent, Rejection) else None
+            if isinstance(command, PlaceOrder) and answer is not None and answer.code == "CID_REUSED":
+                self._used_cid = command.cid
         return self._submit(command) if answer is None else answer
 
     def _decide_away(self, venue: CcxtVenue) -> None:
@@ -164,18 +167,12 @@ class Desk:
         if ours != theirs and not lost and not self._adopt(venue, theirs):
             return
         venue.looks_since_ns = state.time_ns if self._may_have_forgotten else None
-        try:
-            self._asks()
-            session.act()
-        except (UnknownOutcomeError, VenueAwayError):
-            raise
-        except VenueError:
-            if not lost:
-                raise  # a decision that comes out otherwise than before it was forgotten meets its own orders
+        self._asks()
+        session.act()
         venue.looks_since_ns, self._may_have_forgotten = None, False
-        if lost:
+        if lost or self._used_cid:  # a decision that comes out otherwise than the forgotten one meets its orders
             ours, theirs = expected(state, account), venue.report(state.mark_sat)
-            if ours != theirs:
+            if ours != theirs or self._used_cid:
                 self._adopt(venue, theirs)
 
     def _adopt(self, venue: CcxtVenue, theirs: Report) -> bool:
@@ -186,9 +183,10 @@ class Desk:
             self._agrees = False
             return False
         known = min(self._agreed_fills, len(state.fills))
-        text = written(theirs, known, venue.trades_behind(state.fills, known))
+        text = written(Adoption(known, self._used_cid, theirs, venue.trades_behind(state.fills, known)))
         self._journal(ADOPT, text)
         self._take_over(text)
+        self._used_cid = 0
         return True
 
     def _journal(self, action: str, text: str) -> None:

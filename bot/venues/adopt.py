@@ -27,27 +27,31 @@ DAYS: Final = 120
 
 
 class Adoption(NamedTuple):
-    """What the venue says of the account, and its trades behind the first `known` fills of our own books."""
+    """What the venue says of the account, and its trades behind the first `known` fills of our own books.
+
+    `used_cid` is a client id that it refused, since an order has it that we do not know; 0: none.
+    """
 
     known: int
+    used_cid: int
     report: Report
     trades: list[TradeLine]
 
     @property
     def last_cid(self) -> int:
         """The highest client id in it: no order of ours may have that again, though we remember none of it."""
-        cids = [*(order.cid for order in self.report.orders), *(trade.cid for trade in self.trades)]
-        return max(cids, default=0)
+        cids = [self.used_cid, *(order.cid for order in self.report.orders), *(trade.cid for trade in self.trades)]
+        return max(cids)
 
 
-def written(report: Report, known: int, trades: list[TradeLine]) -> str:
+def written(adoption: Adoption) -> str:
     """Return an adoption as the text of a control."""
-    return json.dumps([known, list(report), trades], separators=(",", ":"))
+    return json.dumps(adoption, separators=(",", ":"))
 
 
 def read(text: str) -> Adoption:
     """Return what `written` wrote."""
-    known, (wallets, lots, proceeds, orders, loans, offers), trades = json.loads(text)
+    known, used_cid, (wallets, lots, proceeds, orders, loans, offers), trades = json.loads(text)
     report = Report(
         [(name, asset, amount) for name, asset, amount in wallets],
         lots,
@@ -56,7 +60,7 @@ def read(text: str) -> Adoption:
         [LoanLine(*row) for row in loans],
         [OfferLine(*row) for row in offers],
     )
-    return Adoption(known, report, [TradeLine(*row) for row in trades])
+    return Adoption(known, used_cid, report, [TradeLine(*row) for row in trades])
 
 
 def adopt(state: State, account: Account, adopted: Adoption) -> None:

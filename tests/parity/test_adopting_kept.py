@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,9 +16,10 @@ from bot.core.events import BTC
 from bot.core.order import TRADING, Deposit
 from bot.core.units import NS_PER_DAY
 from bot.daemon import Daemon
+from bot.paper.bitfinex.protocol import Request
 from bot.paper.entries import ADOPT, Control
 from bot.paper.journal import Journal
-from bot.venues.adopt import written
+from bot.venues.adopt import Adoption, written
 from bot.venues.ccxt_client import client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.followed import FollowedMarket
@@ -26,7 +29,7 @@ from bot.verifying import TOLD, verify
 from tests.checkpoints import often, plainly
 from tests.parity.test_adopting import BEN, meddle
 from tests.parity.test_paper import begin, crash, feed_of, rest_of
-from tests.parity.test_served import SECRET, USER, Served, fits, protocol_plan
+from tests.parity.test_served import SECRET, USER, KilledError, Served, fits, protocol_plan
 
 
 def standing(daemon: Daemon) -> dict[str, Any]:
@@ -155,7 +158,7 @@ def test_what_the_file_has_as_over_may_be_taken_back_and_opened_again(
         otherwise = theirs._replace(orders=sorted([*theirs.orders, again]))
         trade = TradeLine(1, state.time_ns, first.cid, TRADING, 7, state.mark_sat, 0, False)
         with journal.group():
-            adoption = written(otherwise, stored - 2, [trade])
+            adoption = written(Adoption(stored - 2, 0, otherwise, [trade]))
             desk._journal(ADOPT, adoption)
             desk._take_over(adoption)
         assert len(state.fills) == stored - 1
@@ -173,3 +176,59 @@ def test_what_the_file_has_as_over_may_be_taken_back_and_opened_again(
         verify(journal)
         journal.close()
     assert taken_back > 3
+
+
+def test_a_forgotten_decision_that_comes_out_otherwise_meets_its_own_orders(tmp_path: Path) -> None:
+    reused = later = 0
+    for seed, kind in product(range(6), ("bars", "quotes")):
+        plan, text = protocol_plan(seed, kind)
+        if not fits(plan):
+            continue
+        other = re.sub(r"seed: (\d+)", lambda found: f"seed: {int(found[1]) + 1}", text)
+        other = re.sub(r"lots: (\d+)", lambda found: f"lots: {int(found[1]) // 2 + 1}", other)
+        served = Served(tmp_path / f"{seed}-{kind}.exchange", plan, text)
+        sent: list[Request] = []
+        journals: list[Journal] = []
+
+        def carry(
+            request: Request, served: Served = served, sent: list[Request] = sent, journals: list[Journal] = journals
+        ) -> tuple[int, bytes]:
+            answer = served.carry(request)
+            if "/w/order/submit" in request.path:
+                sent.append(request)
+                if len(sent) == 1:
+                    journals[-1].forget()
+                    raise KilledError  # it is on the exchange, and nobody knows
+            return answer
+
+        path = tmp_path / f"{seed}-{kind}.journal"
+        for is_again in (False, True):
+            journal = begin(path, plan, text)
+            journals.append(journal)
+            daemon = Daemon(journal)
+            daemon.recover()
+            if is_again:
+                daemon.reload(other, plan.settings.limits)
+            made = client(ADDRESS, "key", SECRET, limited=False)
+            mount(made.session, carry)
+            venue = CcxtVenue(made, plan.settings.contract)
+            market = FollowedMarket(made, venue.ask, daemon.last)
+            daemon.stand_at({USER: venue}, market.has_moved_on)
+            try:
+                while daemon.time_ns < plan.end_ns:
+                    daemon.follow(market.take())
+            except KilledError:
+                pass
+            else:
+                said = [
+                    notice.text for notice in daemon.desks[USER].session.state.notices if "CID_REUSED" in notice.text
+                ]
+                assert len(said) <= 1, "the cid is not tried again"
+                reused += len(said)
+                later += len(sent) > 1
+            crash(journal)
+        served.service.close()
+        journal = Journal(path)
+        verify(journal)
+        journal.close()
+    assert reused > 1 and later > 1, (reused, later)
