@@ -58,6 +58,7 @@ class Checkpoints:
 
         `go_on` is given its document; `begin_anew` undoes what that has changed.
         """
+        self.resumed_at = 0
         try:
             found = find(self._journal)
             if found is not None:
