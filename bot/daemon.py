@@ -57,12 +57,16 @@ MAX_DEATHS: Final = 2
 class Daemon:
     """What runs: `last` is the last event that was taken in, `steps` how many there were, those recovered included."""
 
-    def __init__(self, journal: Journal, on_failure: str = HALT, keep: bool = False, whole: bool = False) -> None:
+    def __init__(
+        self, journal: Journal, on_failure: str = HALT, keep: bool = False, whole: bool = False, away: bool = False
+    ) -> None:
         """Read the journal's head and set the desks up as it says; `recover` comes next.
 
         `on_failure` is the control for a strategy that fails. `whole` replays every entry and keeps all orders and
-        fills in memory; `keep` records moves and marks besides, for results.
+        fills in memory; `keep` records moves and marks besides, for results. `away`: the strategies' orders stand on a
+        venue of another process, and nothing is sent before `stand_at`.
         """
+        self._away = away
         self.journal = journal
         self.head = read_head(journal)
         self.keeps_moves = keep
@@ -77,7 +81,7 @@ class Daemon:
         """Set up everything as it was at the journal's head."""
         self.config: str = self.head["config"]
         self.limits = RiskLimits(**self.head["limits"])
-        self.desks = {s.user: Desk(self.journal, s) for s in sessions_of(self.head, self.keeps_moves)}
+        self.desks = {s.user: Desk(self.journal, s, self._away) for s in sessions_of(self.head, self.keeps_moves)}
         self._histories = {
             name: History(desk.session.exchange, Past(self.journal, name))
             for name, desk in self.desks.items()

@@ -62,6 +62,7 @@ class Desk:
         "_agreed_fills",
         "_agrees",
         "_asks",
+        "_awaits_venue",
         "_has_moved_on",
         "_may_have_forgotten",
         "_talks",
@@ -72,7 +73,9 @@ class Desk:
         "venue",
     )
 
-    def __init__(self, journal: Journal, session: Session) -> None:
+    def __init__(self, journal: Journal, session: Session, away: bool = False) -> None:
+        """Sit down at the exchange of this process; `away`: nothing is sent before `stand_at` names a venue."""
+        self._awaits_venue = away
         self.journal = journal
         self.session = session
         self.name = session.user
@@ -128,7 +131,7 @@ class Desk:
         strategy is asked, `talks` before the venue is: if the process dies then, the strategy is not to blame. The step
         in which the process before this one died may have sent commands that nobody here remembers.
         """
-        self.venue = venue
+        self.venue, self._awaits_venue = venue, False
         self._has_moved_on, self._asks, self._talks = has_moved_on, asks, talks
         state = self.session.state
         if self._agrees:
@@ -204,11 +207,15 @@ class Desk:
     # Controls -----------------------------------------------------------------------------------------------
 
     def control(self, control: Control) -> None:
-        """Carry out a control and journal it with all that it entails; both are durable together."""
+        """Carry out a control and journal it with all that it entails; both are durable together.
+
+        Where the venue is awaited, what it entails is sent at the first decision there.
+        """
         with self.journal.group():
             self.journal.append(Control.__name__, self.name, control.time_ns, encode(control))
             self._turn(control)
-            self.session.obey()
+            if not self._awaits_venue:
+                self.session.obey()
 
     def _turn(self, control: Control) -> None:
         self.session.turn(MODE_OF[control.action], f"{control.by}: {control.text}" if control.text else control.by)

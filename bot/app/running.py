@@ -72,7 +72,7 @@ class Running:
             if self.journal.sequence == 0:
                 self.journal.append(HEAD, ALL_VENUES, facts["start_ns"], head_text(facts))
                 self.journal.commit()
-            self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure)
+            self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure, away=exchange is not None)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
             self.asking = Asking(journal.path)
@@ -204,7 +204,7 @@ class Running:
 
     def begin_again(self) -> None:
         """Come back from the journal, as after a crash: a venue that went away leaves nothing half done in here."""
-        self.daemon = Daemon(self.journal, self.daemon.on_failure)
+        self.daemon = Daemon(self.journal, self.daemon.on_failure, away=True)
         self.daemon.recover()
         self.daemon.asking = self.asking
         self._told = {name: self._marks(name) for name in self.daemon.desks}

@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 
 from backtests.plan import Plan
+from bot.core.contract import Contract
 from bot.core.events import BTC
 from bot.core.order import TRADING, Deposit
 from bot.core.units import NS_PER_DAY
 from bot.daemon import Daemon
 from bot.paper.bitfinex.protocol import Request
-from bot.paper.entries import ADOPT, Control
+from bot.paper.entries import ADOPT, HALT, Control
 from bot.paper.journal import Journal
 from bot.venues.adopt import Adoption, written
 from bot.venues.ccxt_client import client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.followed import FollowedMarket
-from bot.venues.in_process import ADDRESS, mount
+from bot.venues.in_process import ADDRESS, Carry, mount
 from bot.venues.report import OrderLine, TradeLine, expected
 from bot.verifying import TOLD, verify
 from tests.checkpoints import often, plainly
@@ -54,6 +55,16 @@ def alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert found == wanted
 
 
+def attached(daemon: Daemon, carry: Carry, contract: Contract) -> FollowedMarket:
+    """Let a daemon trade on an exchange, and return the market to follow."""
+    made = client(ADDRESS, "key", SECRET, limited=False)
+    mount(made.session, carry)
+    venue = CcxtVenue(made, contract)
+    market = FollowedMarket(made, venue.ask, daemon.last)
+    daemon.stand_at({USER: venue}, market.has_moved_on)
+    return market
+
+
 class Meddled:
     """A daemon that trades on an exchange where somebody else trades on its account, and that is killed and restarted.
 
@@ -80,11 +91,7 @@ class Meddled:
         """Go on until the market ends."""
         self.start()
         while True:
-            made = client(ADDRESS, "key", SECRET, limited=False)
-            mount(made.session, lambda request: self.served.carry(request))
-            venue = CcxtVenue(made, self.plan.settings.contract)
-            market = FollowedMarket(made, venue.ask, self.daemon.last)
-            self.daemon.stand_at({USER: venue}, market.has_moved_on)
+            market = attached(self.daemon, self.served.carry, self.plan.settings.contract)
             for _ in range(self.draw.randint(3, 12)):
                 for _ in range(self.draw.choice((1, 1, 1, 4))):
                     self.served.market.go_on()
@@ -209,11 +216,7 @@ def test_a_forgotten_decision_that_comes_out_otherwise_meets_its_own_orders(tmp_
             daemon.recover()
             if is_again:
                 daemon.reload(other, plan.settings.limits)
-            made = client(ADDRESS, "key", SECRET, limited=False)
-            mount(made.session, carry)
-            venue = CcxtVenue(made, plan.settings.contract)
-            market = FollowedMarket(made, venue.ask, daemon.last)
-            daemon.stand_at({USER: venue}, market.has_moved_on)
+            market = attached(daemon, carry, plan.settings.contract)
             try:
                 while daemon.time_ns < plan.end_ns:
                     daemon.follow(market.take())
@@ -232,3 +235,36 @@ def test_a_forgotten_decision_that_comes_out_otherwise_meets_its_own_orders(tmp_
         verify(journal)
         journal.close()
     assert reused > 1 and later > 1, (reused, later)
+
+
+def test_who_is_halted_while_the_venue_is_away_is_halted_there_once_it_is_back(tmp_path: Path) -> None:
+    halted = 0
+    for seed, kind in product(range(12), ("bars", "quotes")):
+        plan, text = protocol_plan(seed, kind)
+        if not fits(plan):
+            continue
+        served = Served(tmp_path / f"{seed}-{kind}.exchange", plan, text)
+        journal = begin(tmp_path / f"{seed}-{kind}.journal", plan, text)
+        theirs = served.service.exchange.state
+        daemon = Daemon(journal)
+        daemon.recover()
+        market = attached(daemon, served.carry, plan.settings.contract)
+        while daemon.time_ns < plan.end_ns and not any(one.command.price_sat for one in theirs.live):
+            daemon.follow(market.take())
+        if daemon.time_ns >= plan.end_ns:
+            continue
+        halted += 1
+        away = Daemon(journal, away=True)
+        away.recover()
+        before = journal.sequence
+        away.control([USER], HALT, "operator", "the market looks odd")
+        assert journal.sequence == before + 1, "nothing is said to be cancelled that is not"
+        assert any(order.is_live for order in theirs.live)
+        market = attached(away, served.carry, plan.settings.contract)
+        while away.time_ns < plan.end_ns and any(one.is_live and not one.forced for one in theirs.live):
+            away.follow(market.take())
+        contents = [entry.content() for entry in journal.entries(before + 1)]
+        assert not any(isinstance(one, Control) and one.action == ADOPT for one in contents)
+        journal.close()
+        served.service.close()
+    assert halted > 2
