@@ -64,6 +64,7 @@ class Running:
         self.exchange = exchange
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
+        self.is_told_to_end = False
         began = time.monotonic()
         self.journal = journal
         try:
@@ -137,6 +138,7 @@ class Running:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end, number.name)
+            signal.signal(number, lambda *_: self._hear())  # too: while a venue is asked, the loop hears nothing
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         ticker = asyncio.create_task(self._tick())
         try:
@@ -151,6 +153,9 @@ class Running:
             socket_path(self.journal.path).unlink(missing_ok=True)
             self.voice.show(status(self.daemon), last=True)
         self.log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
+
+    def _hear(self) -> None:
+        self.is_told_to_end = True
 
     async def _pump_live(self) -> None:
         """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
