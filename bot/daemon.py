@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from backtests.reference import paused_collector
 from bot.core.events import Bar, Quote
-from bot.desk import Desk, StrategyHangsError, take
+from bot.desk import Desk, StrategyHangsError
 from bot.errors import JournalError, Problem, VenueError
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
@@ -62,12 +62,16 @@ MAX_DEATHS: Final = 2
 class Daemon:
     """What runs: `last` is the last event that was taken in, `steps` how many there were, those recovered included."""
 
-    def __init__(self, journal: Journal, on_failure: str = HALT, keep: bool = False, whole: bool = False) -> None:
+    def __init__(
+        self, journal: Journal, on_failure: str = HALT, keep: bool = False, whole: bool = False, away: bool = False
+    ) -> None:
         """Read the journal's head and set the desks up as it says; `recover` comes next.
 
         `on_failure` is the control for a strategy that fails. `whole` replays every entry and keeps all orders and
-        fills in memory; `keep` records moves and marks besides, for results.
+        fills in memory; `keep` records moves and marks besides, for results. `away`: the strategies' orders stand on a
+        venue of another process, and nothing is sent before `stand_at`.
         """
+        self._away = away
         self.journal = journal
         self.head = read_head(journal)
         self.keeps_moves = keep
@@ -82,7 +86,7 @@ class Daemon:
         """Set up everything as it was at the journal's head."""
         self.config: str = self.head["config"]
         self.limits = RiskLimits(**self.head["limits"])
-        self.desks = {s.user: Desk(self.journal, s) for s in sessions_of(self.head, self.keeps_moves)}
+        self.desks = {s.user: Desk(self.journal, s, self._away) for s in sessions_of(self.head, self.keeps_moves)}
         self._histories = {
             name: History(desk.session.exchange, Past(self.journal, name))
             for name, desk in self.desks.items()
@@ -133,6 +137,7 @@ class Daemon:
             "last": None if self.last is None else [type(self.last).__name__, encode(self.last)],
             "params": self._params(),
             "desks": {name: sessions.document_of(desk.session) for name, desk in self.desks.items()},
+            "agreed": {name: desk.agreed for name, desk in self.desks.items()},
         }
 
     def _resume(self, document: dict[str, Any]) -> None:
@@ -141,6 +146,7 @@ class Daemon:
         for name, desk in self.desks.items():
             kept = document["desks"][name]
             sessions.resume(desk.session, kept)
+            desk.agreed = made(list[int], document["agreed"][name])
             self._histories[name].resume(kept["exchange"])
         self.steps = made(int, document["steps"])
         self.last = None if document["last"] is None else decode(*made(list[str], document["last"]))
@@ -223,7 +229,7 @@ class Daemon:
             passed_over = f"{now_ns - time_ns} ns late"
         if not isinstance(event, Quote | Bar):
             for desk in self.desks.values():
-                take(desk.session, event)
+                desk.take(event)
         elif passed_over:
             for desk in self.desks.values():
                 desk.replay_event(event)
@@ -237,7 +243,7 @@ class Daemon:
     def _decide(self, event: Event, time_ns: int) -> None:
         asking = self.asking
         for number, desk in enumerate(self.desks.values()):
-            take(desk.session, event)
+            desk.take(event)
             if asking is not None:
                 asking.begin(self.steps, number)
             self._deciding = desk

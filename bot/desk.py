@@ -17,13 +17,13 @@ from bot.core.decide import decide
 from bot.core.events import BTC, RANK_OPEN, RANK_STRATEGY, Bar, Block, Quote, SwapRate
 from bot.core.margin import standing
 from bot.core.order import Command, PlaceOrder, Rejection
-from bot.errors import StrategyError, UnknownOutcomeError, VenueAwayError, VenueError
+from bot.errors import StrategyError
 from bot.paper.entries import ADOPT, FLATTEN, HALT, REDUCE, RESUME, SKIP, Control, Event, Opening, encode
 from bot.paper.journal import Journal
 from bot.paper.service import enter, replay_command
 from bot.session import Session
 from bot.trader import ACTIVE, FLAT, HALTED, REDUCING
-from bot.venues.adopt import adopt, written
+from bot.venues.adopt import Adoption, adopt, read, written
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.report import Report, differences, expected
 
@@ -62,26 +62,46 @@ class Desk:
         "_agreed_fills",
         "_agrees",
         "_asks",
+        "_awaits_venue",
         "_has_moved_on",
         "_may_have_forgotten",
         "_talks",
+        "_used_cid",
         "journal",
         "name",
         "session",
         "venue",
     )
 
-    def __init__(self, journal: Journal, session: Session) -> None:
+    def __init__(self, journal: Journal, session: Session, away: bool = False) -> None:
+        """Sit down at the exchange of this process; `away`: nothing is sent before `stand_at` names a venue."""
+        self._awaits_venue = away
         self.journal = journal
         self.session = session
         self.name = session.user
         self.venue: CcxtVenue | None = None
         self._agreed_fills = 0  # how many fills there were when the venue was last found to agree
-        self._agrees = False  # in recovery: whether it was at the event at hand
+        self._agrees = False  # whether it was, or will have been, once the event at hand is done with
         session.trader.submit = self._submit
+
+    @property
+    def agreed(self) -> list[int]:
+        """What must be known to go on: how many fills the venue agreed to, and whether it agrees at the last event."""
+        return [self._agreed_fills, int(self._agrees)]
+
+    @agreed.setter
+    def agreed(self, kept: list[int]) -> None:
+        self._agreed_fills, self._agrees = kept[0], bool(kept[1])
 
     def _submit(self, command: Command) -> int | Rejection:
         return enter(self.journal, self.session.exchange, self.name, command)
+
+    def take(self, event: Event) -> bool:
+        """Take in an event and return whether a decision follows it."""
+        if self._agrees:
+            self._agreed_fills = len(self.session.state.fills)
+        self._agrees = isinstance(event, Quote | Bar)
+        return take(self.session, event)
 
     def decide(self) -> str:
         """Decide on the event that was taken in last; return what is wrong with the strategy, if it failed."""
@@ -111,12 +131,12 @@ class Desk:
         strategy is asked, `talks` before the venue is: if the process dies then, the strategy is not to blame. The step
         in which the process before this one died may have sent commands that nobody here remembers.
         """
-        self.venue = venue
+        self.venue, self._awaits_venue = venue, False
         self._has_moved_on, self._asks, self._talks = has_moved_on, asks, talks
         state = self.session.state
         if self._agrees:
             self._agreed_fills = len(state.fills)
-        self._may_have_forgotten = True
+        self._may_have_forgotten, self._used_cid = True, 0
         venue.books = (state, state.accounts[self.name])
         self.session.trader.submit = self._send
 
@@ -135,6 +155,8 @@ class Desk:
             self._talks()
             sent = self.venue.submit(command)
             answer = sent if isinstance(sent, Rejection) else None
+            if isinstance(command, PlaceOrder) and answer is not None and answer.code == "CID_REUSED":
+                self._used_cid = command.cid
         return self._submit(command) if answer is None else answer
 
     def _decide_away(self, venue: CcxtVenue) -> None:
@@ -145,35 +167,29 @@ class Desk:
         account = state.accounts[self.name]
         ours, theirs = expected(state, account), venue.report(state.mark_sat)
         lost = self._may_have_forgotten and ours != theirs and _may_be_ours(ours, theirs)
-        if ours != theirs and not lost and not self._adopt(venue, ours, theirs):
+        if ours != theirs and not lost and not self._adopt(venue, theirs):
             return
         venue.looks_since_ns = state.time_ns if self._may_have_forgotten else None
-        try:
-            self._asks()
-            session.act()
-        except (UnknownOutcomeError, VenueAwayError):
-            raise
-        except VenueError:
-            if not lost:
-                raise  # a decision that comes out otherwise than before it was forgotten meets its own orders
+        self._asks()
+        session.act()
         venue.looks_since_ns, self._may_have_forgotten = None, False
-        if lost:
+        if lost or self._used_cid:  # a decision that comes out otherwise than the forgotten one meets its orders
             ours, theirs = expected(state, account), venue.report(state.mark_sat)
-            if ours != theirs:
-                self._adopt(venue, ours, theirs)
-        self._agreed_fills = len(state.fills)
+            if ours != theirs or self._used_cid:
+                self._adopt(venue, theirs)
 
-    def _adopt(self, venue: CcxtVenue, ours: Report, theirs: Report) -> bool:
+    def _adopt(self, venue: CcxtVenue, theirs: Report) -> bool:
         """Take the venue's report for true and return True; False if it is of another moment than our events."""
         state = self.session.state
         if self._has_moved_on():
             self._journal(SKIP, "the venue's market has moved on since the account was foreseen")
+            self._agrees = False
             return False
-        known = state.fills[: self._agreed_fills]
-        text = written(theirs, len(known), venue.trades_behind(known))
+        known = min(self._agreed_fills, len(state.fills))
+        text = written(Adoption(known, self._used_cid, theirs, venue.trades_behind(state.fills, known)))
         self._journal(ADOPT, text)
         self._take_over(text)
-        state.notify(self.name, "adopted", "; ".join(differences(ours, theirs))[:500])
+        self._used_cid = 0
         return True
 
     def _journal(self, action: str, text: str) -> None:
@@ -181,20 +197,25 @@ class Desk:
         self.journal.append(Control.__name__, self.name, control.time_ns, encode(control))
 
     def _take_over(self, text: str) -> None:
-        session, state = self.session, self.session.state
-        adopt(state, state.accounts[self.name], text)
-        session.view.equity_sat = standing(state, state.accounts[self.name]).equity_sat(state.mark_sat, state.time_ns)
-        cids = (order.command.cid for order in state.orders.values() if order.command.user == self.name)
-        session.trader.last_cid = max(session.trader.last_cid, *cids, 0)
+        session, state, adopted = self.session, self.session.state, read(text)
+        account = state.accounts[self.name]
+        state.notify(self.name, "adopted", "; ".join(differences(expected(state, account), adopted.report))[:500])
+        adopt(state, account, adopted)
+        session.view.equity_sat = standing(state, account).equity_sat(state.mark_sat, state.time_ns)
+        session.trader.last_cid = max(session.trader.last_cid, adopted.last_cid)
 
     # Controls -----------------------------------------------------------------------------------------------
 
     def control(self, control: Control) -> None:
-        """Carry out a control and journal it with all that it entails; both are durable together."""
+        """Carry out a control and journal it with all that it entails; both are durable together.
+
+        Where the venue is awaited, what it entails is sent at the first decision there.
+        """
         with self.journal.group():
             self.journal.append(Control.__name__, self.name, control.time_ns, encode(control))
             self._turn(control)
-            self.session.obey()
+            if not self._awaits_venue:
+                self.session.obey()
 
     def _turn(self, control: Control) -> None:
         self.session.turn(MODE_OF[control.action], f"{control.by}: {control.text}" if control.text else control.by)
@@ -203,10 +224,7 @@ class Desk:
 
     def replay_event(self, event: Event) -> None:
         """Take in an event again, up to the decision on it."""
-        if self._agrees:
-            self._agreed_fills = len(self.session.state.fills)
-        self._agrees = isinstance(event, Quote | Bar)
-        if take(self.session, event) and not self.session.state.expired:
+        if self.take(event) and not self.session.state.expired:
             self.session.watch()
 
     def replay(self, content: Command | Control) -> None:

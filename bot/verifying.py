@@ -133,6 +133,8 @@ def _compare_rows(journal: Journal, rows: list[_Row]) -> int:
             texts = [text for _, text in stored if json.loads(text)[2] not in TOLD]
             stored = list(enumerate(texts))
         again = expected.pop((venue, kind, user), [])
+        if kind == "Fill":
+            stored = stored[: len(again)]  # as many as the checkpoint counts; a venue has taken back the others
         if stored != again:
             at = next((n for n, (a, b) in enumerate(zip(stored, again, strict=False)) if a != b), len(again))
             what = f"{len(stored)} rows of {kind} of {venue or 'the exchange'} {user}, on replay {len(again)}"

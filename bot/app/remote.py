@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -42,10 +42,19 @@ class Served:
         for made in self._clients.values():
             made.timeout = TIMEOUT_MS
 
-    def attach(self, daemon: Daemon) -> FollowedMarket:
-        """Let every strategy trade there, and return the market to follow; nothing is asked yet."""
+    def attach(self, daemon: Daemon, is_told_to_end: Callable[[], bool]) -> FollowedMarket:
+        """Let every strategy trade there, and return the market to follow; nothing is asked yet.
+
+        Once `is_told_to_end`, what is not answered is not asked again: VenueAwayError.
+        """
+
+        def pause(attempt: int) -> None:
+            if is_told_to_end():
+                raise VenueAwayError("no answer, and this is to end")
+            _pause(attempt)
+
         contract = next(iter(daemon.desks.values())).session.settings.contract
-        venues = {name: CcxtVenue(self._clients[name], contract, _pause) for name in daemon.desks}
+        venues = {name: CcxtVenue(self._clients[name], contract, pause) for name in daemon.desks}
         first = next(iter(daemon.desks))
         market = FollowedMarket(self._clients[first], venues[first].ask, daemon.last)
         daemon.stand_at(venues, market.has_moved_on)
@@ -96,7 +105,7 @@ async def follow(running: Running, exchange: Served) -> None:
     away = False
     while running.daemon.time_ns < running.end_ns:
         try:
-            market = market or exchange.attach(running.daemon)
+            market = market or exchange.attach(running.daemon, lambda: running.is_told_to_end)
             is_first = not market.says
             events = market.take()
             if is_first:

@@ -69,6 +69,7 @@ class Running:
         self._origin: tuple[int, int] | None = None
         self.ended_by = ""
         self._short_of = 0
+        self.is_told_to_end = False
         began = time.monotonic()
         self.journal = journal
         try:
@@ -77,7 +78,7 @@ class Running:
             if self.journal.sequence == 0:
                 self.journal.append(HEAD, ALL_VENUES, facts["start_ns"], head_text(facts))
                 self.journal.commit()
-            self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure)
+            self.daemon = Daemon(self.journal, run.settings.config.risk.on_failure, away=exchange is not None)
             refuse_other(self.daemon.head, facts, self.journal)
             self.daemon.recover()
             self.asking = Asking(journal.path)
@@ -146,6 +147,7 @@ class Running:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end, number.name)
+            signal.signal(number, lambda *_: self._hear())  # too: while a venue is asked, the loop hears nothing
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.set_exception_handler(self._complain)
         ticker = asyncio.create_task(self._tick())
@@ -163,6 +165,9 @@ class Running:
             socket_path(self.journal.path).unlink(missing_ok=True)
             self.voice.show(status(self.daemon), last=True)
         self.log("ended", by=self.ended_by or "the end of the feed", events=self.daemon.steps)
+
+    def _hear(self) -> None:
+        self.is_told_to_end = True
 
     async def _pump_live(self) -> None:
         """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
@@ -216,7 +221,7 @@ class Running:
 
     def begin_again(self) -> None:
         """Come back from the journal, as after a crash: a venue that went away leaves nothing half done in here."""
-        self.daemon = Daemon(self.journal, self.daemon.on_failure)
+        self.daemon = Daemon(self.journal, self.daemon.on_failure, away=True)
         self.daemon.recover()
         self.daemon.asking = self.asking
         self._told = {name: self._marks(name) for name in self.daemon.desks}

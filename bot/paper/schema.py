@@ -49,5 +49,9 @@ MIGRATIONS: Final = (
         hash BLOB NOT NULL CHECK (length(hash) = 32)
     ) STRICT;
     """,
+    """
+    DROP INDEX past_keys;
+    CREATE INDEX past_keys ON past (venue, key, number) WHERE key IS NOT NULL;
+    """,
 )
 """Step n brings a file from version n to n + 1; each runs whole or not at all."""

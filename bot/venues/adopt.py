@@ -7,41 +7,72 @@ booked against the outside, or against the market where contracts and loans must
 from __future__ import annotations
 
 import json
-from typing import Final
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 from bot.core.events import BTC, CONTRACT, Fill
 from bot.core.ledger import MARKET, Account
 from bot.core.lending import add_offer, drop_offer
 from bot.core.order import CANCELLED, EXCHANGE, FILLED, OPEN, PARTIAL, Order, PlaceOrder
-from bot.core.settlement import reserve, settle_dividends
+from bot.core.settlement import reserve
 from bot.core.state import Loan, State
 from bot.core.units import NS_PER_DAY, NS_PER_S, notional_sat
+from bot.paper.bitfinex.terms import ms
 from bot.venues.report import LoanLine, OfferLine, OrderLine, Report, TradeLine
 
 KIND: Final = "venue"
 """What ledger entries say that an adoption made."""
+DAYS: Final = 120
+"""How long ago an order that trades may have been placed: longer than any contract here lasts."""
 
 
-def written(report: Report, known: int, trades: list[TradeLine]) -> str:
-    """Return a report as the text of a control, with the account's trades behind the first `known`."""
-    return json.dumps([known, list(report), trades], separators=(",", ":"))
+class Adoption(NamedTuple):
+    """What the venue says of the account, and its trades behind the first `known` fills of our own books.
+    `used_cid` is a client id that it refused, since an order has it that we do not know; 0: none.
+    """
+
+    known: int
+    used_cid: int
+    report: Report
+    trades: list[TradeLine]
+
+    @property
+    def last_cid(self) -> int:
+        """The highest client id in it: no order of ours may have that again, though we remember none of it."""
+        cids = [self.used_cid, *(order.cid for order in self.report.orders), *(trade.cid for trade in self.trades)]
+        return max(cids)
 
 
-def adopt(state: State, account: Account, text: str) -> None:
-    """Set the books of `account` to what `written` wrote."""
-    known, parts, trades = json.loads(text)
-    wallets, lots, proceeds, orders, loans, offers = parts
-    for holder in (account, state.market()):  # what the venue has not paid yet shows up as the next difference
-        settle_dividends(state, holder)
-    state.ledger.begin()
-    _adopt_trades(state, account, known, [TradeLine(*row) for row in trades])
-    _adopt_orders(state, account, [OrderLine(*row) for row in orders])
-    _adopt_offers(state, account, [OfferLine(*row) for row in offers])
-    taken = _adopt_loans(state, account, [LoanLine(*row) for row in loans])
-    for name, asset, amount in wallets:
+def written(adoption: Adoption) -> str:
+    """Return an adoption as the text of a control."""
+    return json.dumps(adoption, separators=(",", ":"))
+
+
+def read(text: str) -> Adoption:
+    """Return what `written` wrote."""
+    known, used_cid, (wallets, lots, proceeds, orders, loans, offers), trades = json.loads(text)
+    report = Report(
+        [(name, asset, amount) for name, asset, amount in wallets],
+        lots,
+        proceeds,
+        [OrderLine(*row) for row in orders],
+        [LoanLine(*row) for row in loans],
+        [OfferLine(*row) for row in offers],
+    )
+    return Adoption(known, used_cid, report, [TradeLine(*row) for row in trades])
+
+
+def adopt(state: State, account: Account, adopted: Adoption) -> None:
+    """Set the books of `account` to what was adopted."""
+    report = adopted.report
+    _adopt_trades(state, account, adopted.known, adopted.trades)
+    _adopt_orders(state, account, report.orders)
+    _adopt_offers(state, account, report.offers)
+    taken = _adopt_loans(state, account, report.loans)
+    for name, asset, amount in report.wallets:
         _set(state, account.purses[name][asset], _counterpart(state, asset), amount)
-    _set(state, account.position[BTC], _counterpart(state, BTC), max(proceeds, 0))
-    _set(state, account.position[CONTRACT], _counterpart(state, CONTRACT), lots + taken[CONTRACT])
+    _set(state, account.position[BTC], _counterpart(state, BTC), max(report.proceeds_sat, 0))
+    _set(state, account.position[CONTRACT], _counterpart(state, CONTRACT), report.position_lots + taken[CONTRACT])
     _reserve(state, account)
     account.overdue = any(state.loans[number].overdue for number in account.loan_ids)
     account.liquidating = account.liquidating and bool(account.loan_ids)
@@ -64,14 +95,26 @@ def _adopt_trades(state: State, account: Account, known: int, trades: list[Trade
     del state.fills[known:]
     for one in trades:
         number = orders.get(one.cid, 0)
+        number = _order_id(state, account, one)
         mark, user = state.mark_sat, account.name
         made = Fill(one.time_ns, number, user, one.wallet, one.size_lots, one.price_sat, one.fee_sat, mark, one.maker)
         state.fills.append(made)
 
 
+def _order_id(state: State, account: Account, trade: TradeLine) -> int:
+    """Return our own order that a trade names by its cid; 0 for one that we know nothing of."""
+    live = (order.id for order in state.live if (order.command.user, order.command.cid) == (account.name, trade.cid))
+    day = trade.time_ns // NS_PER_DAY  # rounded down
+    ended = (state.by_cid.get((account.name, trade.cid, day - ago), 0) for ago in range(DAYS))
+    return next(live, 0) or next(filter(None, ended), 0)
+
+
 def _adopt_orders(state: State, account: Account, lines: list[OrderLine]) -> None:
-    """Let the open orders be the venue's; ours that are not among them have ended there."""
-    mine = {order.command.cid: order for order in state.orders.values() if order.command.user == account.name}
+    """Let the open orders be the venue's; ours that are not among them have ended there.
+
+    What has ended in our own books stays so: still open on the venue, it is entered as another order of that cid.
+    """
+    mine = {order.command.cid: order for order in state.live if order.is_live and order.command.user == account.name}
     open_now = []
     for line in lines:
         order = mine.get(line.cid)
@@ -81,14 +124,20 @@ def _adopt_orders(state: State, account: Account, lines: list[OrderLine]) -> Non
         order.status = OPEN if line.size_lots == line.remaining_lots else PARTIAL
         order.active, order.booked = True, line.price_sat > 0
         open_now.append(order)
-    for order in state.live:
-        if order.command.user == account.name and order not in open_now:
-            filled = sum(fill.size_lots for fill in state.fills if fill.order_id == order.id)
-            order.remaining_lots, order.cancelled_lots = 0, order.size_lots - filled
+    for order in mine.values():
+        if order not in open_now:
+            order.cancelled_lots = order.size_lots - _filled_lots(state, order)
+            order.remaining_lots = 0
             order.status = CANCELLED if order.cancelled_lots else FILLED
             order.reason = "VENUE" if order.cancelled_lots else ""
     others = [order for order in state.live if order.command.user != account.name]
     state.live[:] = sorted([*others, *open_now], key=lambda order: order.id)
+
+
+def _filled_lots(state: State, order: Order) -> int:
+    """Return what an order has traded, by the fills since it was placed."""
+    since = takewhile(lambda fill: ms(fill.time_ns) >= ms(order.command.time_ns), reversed(state.fills))
+    return sum(fill.size_lots for fill in since if fill.order_id == order.id)
 
 
 def _entered(state: State, account: Account, line: OrderLine) -> Order:
@@ -107,7 +156,8 @@ def _entered(state: State, account: Account, line: OrderLine) -> Order:
     forced = line.cid == 0 and line.reduce_only  # orders of ours are counted from 1
     order = Order(state.new_id(), command, line.size_lots, line.remaining_lots, state.event, forced=forced)
     state.orders[order.id] = order
-    state.by_cid[(account.name, line.cid, now // NS_PER_DAY)] = order.id  # rounded down
+    if not forced:
+        state.by_cid[(account.name, line.cid, now // NS_PER_DAY)] = order.id  # rounded down
     return order
 
 

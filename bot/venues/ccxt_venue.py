@@ -45,6 +45,10 @@ DAYS_MS: Final = 120 * 86_400_000
 Pause = Callable[[int], None]
 
 
+class _ReusedError(Exception):
+    """A client id names another order than the one that is looked for."""
+
+
 class CcxtVenue:
     """One user's account on a venue that ccxt's bitfinex class reaches; `submit` is what a Trader sends through."""
 
@@ -116,6 +120,9 @@ class CcxtVenue:
         self._in_doubt = (command, look)
         try:
             found: int | None = self.ask(look)
+        except _ReusedError:
+            self._in_doubt = None
+            raise
         except VenueError as error:
             raise UnknownOutcomeError(f"{type(command).__name__} may have been carried out: {error}") from error
         self._in_doubt = None
@@ -128,6 +135,8 @@ class CcxtVenue:
         for attempt in range(ATTEMPTS):
             try:
                 return ask()
+            except _ReusedError:
+                raise
             except Exception as error:
                 if refusal_of(error) is not None:
                     raise VenueError(f"the venue does not answer: {in_words(error)}") from error
@@ -161,7 +170,10 @@ class CcxtVenue:
         def send() -> int:
             return int(self._client.create_order(self._symbol, kind, side, size, price, params)["info"][0])
 
-        answer = self._carry_out(command, send, lambda: self._look_for_order(command, lots))
+        try:
+            answer = self._carry_out(command, send, lambda: self._look_for_order(command, lots))
+        except _ReusedError as error:
+            return Rejection("CID_REUSED", str(error))
         if not isinstance(answer, Rejection):
             self._order_ids[command.cid] = answer
         return answer
@@ -187,7 +199,7 @@ class CcxtVenue:
             if row[2] == command.cid and row[4] >= start:
                 if self._terms.lots(row[7]) == lots and Decimal(str(row[16])) == _btc(command.price_sat):
                     return int(row[0])
-                raise VenueError(f"cid {command.cid} is another order, {row[0]}")
+                raise _ReusedError(f"cid {command.cid} is order {row[0]}")
         return None
 
     def _cancel(self, command: CancelOrder) -> int | Rejection:
@@ -355,10 +367,13 @@ class CcxtVenue:
         self._offer_ids = [(offer_line(self._terms, row), row[0]) for row in found.offers]
         return made
 
-    def trades_behind(self, known: Sequence[Fill]) -> list[TradeLine]:
-        """Return the account's own trades behind those known, which are its first; the oldest first."""
-        start_ms = ms(known[-1].time_ns) if known else 0
-        told = sum(1 for fill in known if ms(fill.time_ns) == start_ms)
+    def trades_behind(self, fills: Sequence[Fill], known: int) -> list[TradeLine]:
+        """Return the account's own trades behind the first `known` of our own fills; the oldest first."""
+        start_ms = ms(fills[known - 1].time_ns) if known else 0
+        first = known
+        while first > 0 and ms(fills[first - 1].time_ns) == start_ms:
+            first -= 1
+        told = known - first
 
         def read() -> list[TradeLine]:
             return [trade(self._terms, row) for row in rows.trades(self._client, self._terms, start_ms)]

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bot.app.remote import TIMEOUT_MS
 from bot.core.exchange import Exchange
 from bot.core.state import State
 from bot.exchange_parity import head_of_exchange
@@ -253,3 +254,15 @@ def test_another_market_another_exchange_and_a_wrong_secret_are_refused_by_name(
     assert daemon.returncode == 11 and "has shown no such" in pair.said
     pair.end(exchange, signal.SIGTERM)
     assert "Traceback" not in pair.said
+
+
+def test_an_exchange_that_is_silent_does_not_keep_the_daemon_from_ending(pair: Pair) -> None:
+    with socket.create_server(("127.0.0.1", pair.port)) as server:
+        server.settimeout(PATIENCE_S)
+        daemon = pair.daemon()
+        connection, _ = server.accept()  # it asks, and nobody will ever answer
+        with connection:
+            began = time.monotonic()
+            pair.end(daemon, signal.SIGTERM)
+    assert daemon.returncode == 0, pair.said[-2000:]
+    assert time.monotonic() - began < 3 * TIMEOUT_MS / 1000, "one question, and what may follow it"

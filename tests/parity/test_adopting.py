@@ -149,6 +149,7 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     journal = begin(tmp_path / "a.journal", plan, text)
     daemon = Daemon(journal)
     asked: list[str] = []
+    decided: list[int] = []
     late = [False]
 
     def carry(request: Request) -> tuple[int, bytes]:
@@ -162,13 +163,14 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     venue = CcxtVenue(made, plan.settings.contract)
     market = FollowedMarket(made, venue.ask, None)
     daemon.stand_at({USER: venue}, market.has_moved_on)
-    session, decided = daemon.desks[USER].session, []
+    session = daemon.desks[USER].session
+    answer = session.strategy.decide
 
-    def counted(view: View, params: Any) -> Target:
+    def decide(view: View, params: Any) -> Target:
         decided.append(view.time_ns)
-        return decide(view, params)
+        return answer(view, params)
 
-    decide, session.strategy = session.strategy.decide, replace(session.strategy, decide=counted)
+    session.strategy = replace(session.strategy, decide=decide)
     for _ in range(4):
         served.market.go_on()
     daemon.follow(market.take())

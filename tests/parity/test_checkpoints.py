@@ -192,6 +192,16 @@ def test_verify_finds_a_checkpoint_that_is_not_what_a_replay_gives(
     journal.close()
 
 
+def test_one_that_is_damaged_after_it_was_gone_on_from_is_not_counted_from(path: Path) -> None:
+    journal = Journal(path)
+    daemon = Daemon(journal)
+    daemon.recover()
+    assert daemon.checkpoints is not None and daemon.checkpoints.resumed_at > 0
+    journal._connection.execute("UPDATE checkpoint SET text = '{}'")
+    assert daemon.checkpoints.resume(daemon._resume, daemon._sit_down) == 0, "everything is replayed"
+    journal.close()
+
+
 def test_verify_finds_a_row_of_the_past_that_was_changed_or_is_gone(path: Path) -> None:
     tampered(path, "UPDATE past SET text = replace(text, '1', '2') WHERE kind = 'Fill'")
     journal = Journal(path)

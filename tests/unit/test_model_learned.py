@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from bot.chain.chain import Chain, load
+from bot.chain.difficulty import target_from_bits
+from bot.chain.network import REGTEST
 from bot.contract_file import load_contract
 from bot.core.contract import FPPS, PPS, PRO_RATA, Contract
+from bot.core.events import Block
 from bot.core.units import NS_PER_DAY, NS_PER_S
 from bot.errors import FairhashError
 from bot.model.fair_value import FairValue
@@ -69,6 +72,18 @@ def test_a_value_that_is_kept_goes_on_to_the_last_bit(basis: str, model: str, fr
             if model in ("anchored", "damped"):
                 assert len({one.value_quantile_sat(time_ns, 0.9) for one in (value, *others)}) == 1
     assert len(others) >= 3 and all(learned(other) == learned(value) for other in others)
+
+
+def test_a_value_on_an_easier_network_is_kept_too() -> None:
+    epoch = REGTEST.first_epoch
+    epochs = [(epoch.start_s, epoch.bits)]
+    value, other = (FairValue(contract(PPS), epochs, growth_model("flat"), network=REGTEST) for _ in range(2))
+    target = target_from_bits(epoch.bits, max_target=REGTEST.max_target)
+    start_ns = contract(PPS).start_ns
+    value.on_block(Block(start_ns, 1, start_ns // NS_PER_S, 600, epoch.bits, target, 50 * 10**8, 0))
+    relearn(other, json.loads(json.dumps(learned(value))))
+    assert learned(other) == learned(value)
+    assert other.value_sat(start_ns + NS_PER_DAY) == value.value_sat(start_ns + NS_PER_DAY)
 
 
 def test_what_no_value_has_learned_is_refused() -> None:

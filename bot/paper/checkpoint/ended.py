@@ -168,11 +168,15 @@ class Cids(dict[Cid, int]):
 
     def forget(self, gone: Iterable[Order]) -> None:
         """Let go of the cids of orders that only the file has from now on."""
-        for command in (order.command for order in gone if not order.forced):
+        for order in gone:
+            if order.forced:
+                continue
+            command = order.command
             day = command.time_ns // NS_PER_DAY  # rounded down
             low, high = self._spans.get((command.user, day), (command.cid, command.cid))
             self._spans[(command.user, day)] = (min(low, command.cid), max(high, command.cid))
-            del self[(command.user, command.cid, day)]
+            if super().get((command.user, command.cid, day)) == order.id:  # or a venue gave it to a newer one
+                del self[(command.user, command.cid, day)]
 
     def resume(self, live: Iterable[Order], time_ns: int) -> None:
         """Begin with the cids of live orders at a time; of its day and earlier ones the file must be asked."""

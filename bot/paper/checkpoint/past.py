@@ -2,6 +2,9 @@
 
 `Tail` looks like the whole list, so that whoever reads it need not know. It is written when a checkpoint is (`unkept`),
 and only then lets go of what is old (`keep`). `bot.paper.checkpoint.ended` does the same for orders.
+
+A venue of another process may take back the newest fills that were foreseen. The file keeps their rows until others are
+written in their places: the checkpoint that is there still counts them.
 """
 
 from __future__ import annotations
@@ -64,8 +67,9 @@ class Past:
         return int(self._journal.rows(question, (self.venue, kind))[0][0])
 
     def number_of(self, key: str) -> int | None:
-        """Return the number of the row with this key."""
-        rows = self._journal.rows("SELECT number FROM past WHERE venue = ? AND key = ?", (self.venue, key))
+        """Return the number of the newest row with this key."""
+        question = "SELECT number FROM past WHERE venue = ? AND key = ? ORDER BY number DESC LIMIT 1"
+        rows = self._journal.rows(question, (self.venue, key))
         return rows[0][0] if rows else None
 
     def _hash(self, kind: str, user: str, number: int, text: str) -> bytes:
@@ -74,7 +78,7 @@ class Past:
 
 
 class Tail(Generic[T]):
-    """A list that is only ever added to, of which memory holds the newest; the last item may still change."""
+    """A list of which memory holds the newest items; the last may still change, and the newest be taken back."""
 
     def __init__(
         self,
@@ -126,6 +130,12 @@ class Tail(Generic[T]):
     def __setitem__(self, at: int, item: T) -> None:
         assert at == -1 and len(self) > self.stored, "only what is not in the file may change"
         self._items[at] = item
+
+    def __delitem__(self, at: slice) -> None:
+        start, stop, step = at.indices(len(self))
+        assert (stop, step) == (len(self), 1), "only the newest are taken back"
+        del self._items[max(start - self._first, 0) :]
+        self._first, self.stored = min(self._first, start), min(self.stored, start)
 
     def __iter__(self) -> Iterator[T]:
         return self.between(0, len(self))

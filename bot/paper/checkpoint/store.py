@@ -18,7 +18,7 @@ from bot.paper.checkpoint.plain import written
 from bot.paper.entries import Entry
 from bot.paper.journal import Journal
 
-FORM: Final = 1
+FORM: Final = 2
 """Rises with every change of what a document holds: another form is not read, but replayed."""
 EVERY: Final = 2_000
 """Entries between two checkpoints: at most so many are replayed at a start."""
@@ -58,6 +58,7 @@ class Checkpoints:
 
         `go_on` is given its document; `begin_anew` undoes what that has changed.
         """
+        self.resumed_at = 0
         try:
             found = find(self._journal)
             if found is not None:
