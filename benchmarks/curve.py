@@ -40,7 +40,8 @@ def main() -> int:
     drawing = svg(
         "The compiled engine: bars and workers",
         [_against_bars(runs), _against_workers(rates)],
-        f"python -m benchmarks.curve: Python {sys.version.split()[0]}, simulated prices; medians, least CPU times",
+        f"python -m benchmarks.curve: Python {sys.version.split()[0]}, simulated prices; "
+        "above least CPU times, below median wall times",
     )
     print(_save(drawing, options.out))
     return 0

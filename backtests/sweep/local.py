@@ -7,8 +7,10 @@ rows are here already, the trial it died in is given to another once more, and o
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -167,6 +169,7 @@ def serve(pipe: Connection, pickled: bytes) -> None:
     """Answer work until the pipe is closed: the life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that asks decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     bench = Bench(pickle.loads(pickled))  # noqa: S301 - from the process that started this one
     while True:
         try:
@@ -180,6 +183,12 @@ def serve(pipe: Connection, pickled: bytes) -> None:
             return
         except Exception as error:  # noqa: BLE001 - told to the process that asked, which raises it
             pipe.send(RuntimeError(f"worker: {type(error).__name__}: {error}"))
+
+
+def _end_with(parent: Any) -> None:
+    """End this process when the one that started it was killed: a trial may never look at the pipe again."""
+    parent.join()
+    os._exit(1)
 
 
 def _done(bench: Bench, market: int, trials: tuple[Trial, ...]) -> Iterator[Any]:

@@ -19,6 +19,7 @@ from bot.chain.chain import Chain
 from bot.core.contract import Contract
 from bot.core.events import Bar, Quote, SwapRate
 from bot.core.units import NS_PER_DAY
+from bot.errors import OutputError, Problem
 from bot.history.series import BARS, History, Source
 from bot.history.simulate import RATES_NS, STEP_NS, simulate
 
@@ -78,13 +79,19 @@ def _table(rows: Sequence[tuple[Any, ...]]) -> Table:
 
 
 def keep(market: Market, directory: Path, number: int) -> None:
-    """Write a market's tables to `directory` under its number, each whole or not at all."""
+    """Write a market's tables to `directory` under its number, each whole or not at all. Raises OutputError."""
     for name, table in (("rows", market.rows), ("rates", market.rates)):
         path = _path(directory, number, name)
         scratch = path.with_suffix(f".{os.getpid()}")
-        with scratch.open("wb") as file:
-            np.save(file, table, allow_pickle=False)
-        scratch.replace(path)
+        try:
+            with scratch.open("wb") as file:
+                np.save(file, table, allow_pickle=False)
+            scratch.replace(path)
+        except OSError as error:
+            what = f"a market's table cannot be written: {error.strerror or error}"
+            raise OutputError([Problem(str(path), what, "free space and start again: what is done is kept")]) from error
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def is_kept(directory: Path, number: int) -> bool:

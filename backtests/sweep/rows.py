@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self, get_args, get_type_hints
 
 from backtests.sweep.measures import Row
 from bot.errors import OutputError, Problem
@@ -24,6 +24,7 @@ FORMAT: Final = "fairhash sweep rows 1"
 ROWS: Final = "rows.jsonl"
 SYNC_ROWS: Final = 64
 _FIELDS: Final = tuple(field.name for field in fields(Row))
+_KINDS: Final = get_type_hints(Row)
 _DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
 
 
@@ -104,7 +105,7 @@ class Rows:
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            content = json.loads(line)
+            content = json.loads(line, parse_constant=_no_number)
         except ValueError as error:
             raise self._damaged(number) from error
         if not isinstance(content, dict):
@@ -116,6 +117,8 @@ class Rows:
             row = Row(**content | {"daily_sat": tuple(content.get("daily_sat", ()))})
         except TypeError as error:
             raise self._damaged(number) from error
+        if not all(_fits(getattr(row, name), kind) for name, kind in _KINDS.items()):
+            raise self._damaged(number)
         return row
 
     def _damaged(self, number: int) -> OutputError:
@@ -146,6 +149,18 @@ class Rows:
             what = f"its rows cannot be synced: {error.strerror or error}"
             raise _refused(self.path, what, "they may not be on disk; copy the directory elsewhere") from error
         self._unsynced = 0
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of a row")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Return whether a value that was read is of the kind that its field declares."""
+    if kind == tuple[int, ...]:
+        return isinstance(value, tuple) and all(type(one) is int for one in value)
+    kinds = get_args(kind) or (kind,)
+    return type(value) in kinds or (float in kinds and type(value) is int)
 
 
 def _refused(where: Path | str, what: str, remedy: str) -> OutputError:

@@ -62,9 +62,12 @@ def montecarlo(options: Namespace) -> Outcome:
 
 def walk_forward(options: Namespace) -> Outcome:
     """Choose parameters in one window and judge them in the next; one stitched run over all tests."""
+    from backtests.whole_file import refuse_file, write_file
     from bot.studies import walk_forward as walking
     from bot.studies.many_runs import bounded, workers_of
 
+    if options.plot:
+        refuse_file(options.plot)  # not after the work is done
     draws = bounded("--random", options.random, 0, 100_000)
     asked = walking.Walk(options.train, options.test, options.mode, options.score, draws, options.seed)
     run, walked = walking.walk(
@@ -74,6 +77,6 @@ def walk_forward(options: Namespace) -> Outcome:
     if options.plot:
         from bot.studies.walk_forward_plot import plot
 
-        options.plot.write_text(plot(walked, run.simulated), encoding="utf-8")
+        write_file(options.plot, plot(walked, run.simulated).encode())
         text += f"\nplot: {options.plot}"
     return Outcome(text, walking.as_document(walked, asked, run, options.config))

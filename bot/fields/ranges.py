@@ -46,7 +46,8 @@ class Range:
             missing = "values" if isinstance(self.of.shape, _NAMED) else "to" if self.high is None else "from"
             yield Conflict(missing, "it is missing", _how_to_write(self.of))
         elif not self.values and not self.low < self.high:
-            yield Conflict("to", f"{show(self.high)} is not above from, {show(self.low)}", "turn them round")
+            remedy = "turn them round" if self.high < self.low else "a single value belongs into params"
+            yield Conflict("to", f"{show(self.high)} is not above from, {show(self.low)}", remedy)
         elif not self.values and self.scale == LOG and not self.low > 0:
             yield Conflict("from", f"{show(self.low)} is not above 0, as a log scale needs", "or leave scale out")
 

@@ -108,7 +108,9 @@ def in_processes(
 
     Processes are started anew, not forked, so that none inherits what another thread holds. `start(*start_with)`
     prepares each of them. With `fresh` every task has a process of its own, in which nothing was imported before it.
+    Whatever ends it early, an interrupt or a task that failed, ends the processes too: a strategy may never end.
     """
+    others = multiprocessing.active_children()
     with ProcessPoolExecutor(
         min(workers, len(tasks)) or 1,
         multiprocessing.get_context("spawn"),
@@ -129,6 +131,9 @@ def in_processes(
             raise FairhashError(f"{what}; try fewer --workers") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.kill()
             raise
 
 

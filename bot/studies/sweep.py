@@ -18,6 +18,7 @@ from backtests.sweep.page import SweepReport, render
 from backtests.sweep.run import Sweep
 from backtests.sweep.space import Space
 from backtests.sweep.table import parquet_bytes
+from backtests.whole_file import write_file
 from bot.config import explain_settings
 from bot.errors import OutputError, Problem
 from bot.history import simulate
@@ -70,7 +71,11 @@ def kept_markets(directory: Path, history: History) -> Iterator[Path]:
     After an interrupt or an error it stays, so that no market is simulated twice.
     """
     tables = directory / "markets"
-    tables.mkdir(parents=True, exist_ok=True)
+    try:
+        tables.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"cannot be made: {error.strerror or error}"
+        raise OutputError([Problem(str(tables), what, "free space and start again")]) from error
     markets.keep(markets.of_history(history), tables, markets.CONFIGURED)
     yield tables
     shutil.rmtree(tables)
@@ -92,13 +97,7 @@ def write_sweep(
         **run.documents,
     }
     for name, content in files.items():
-        scratch = directory / f".{name}.new"
-        try:
-            scratch.write_bytes(content)
-            scratch.replace(directory / name)
-        except OSError as error:
-            what = f"cannot be written: {error.strerror or error}"
-            raise OutputError([Problem(str(directory / name), what, "free space and start again")]) from error
+        write_file(directory / name, content)
     return summary
 
 

@@ -67,7 +67,20 @@ def test_two_sweeps_never_write_one_file(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("line", [b"nonsense\n", b"[1]\n", b'{"trial":1}\n', b'{"trial":1,"market":0,"sise":2}\n'])
+WRONG = ('"net_sat":"1"', '"net_sat":1.5', '"sharpe_year":[]', '"return_frac":NaN', '"error":5', '"daily_sat":["x"]')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense\n",
+        b"[1]\n",
+        b'{"trial":1}\n',
+        b'{"trial":1,"market":0,"sise":2}\n',
+        b'{"trial":"1","market":0}\n',
+        *(f'{{"trial":1,"market":0,{field}}}\n'.encode() for field in WRONG),
+    ],
+)
 def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     with Rows(tmp_path, INPUTS) as rows:
         rows.add(FULL)

@@ -82,7 +82,8 @@ def test_a_grid_has_exact_values_in_the_parameter_s_own_unit(tmp_path: Path) -> 
     [
         ("      sise: {from: 1}", "c.yaml:7: strategies[0].sweep: unknown key 'sise' (did you mean size?)"),
         ("      size: {from: 0}", "c.yaml:7: strategies[0].sweep.size.to: it is missing (give from and to, or values)"),
-        ("      size: {from: 2, to: 1}", "c.yaml:7: strategies[0].sweep.size.to: 1 is not above from, 2"),
+        ("      size: {from: 2, to: 1}", "sweep.size.to: 1 is not above from, 2 (turn them round)"),
+        ("      size: {from: 1, to: 1}", "to: 1 is not above from, 1 (a single value belongs into params)"),
         (
             "      size: {from: 1, to: 9}",
             "c.yaml:7: strategies[0].sweep.size.to: '9' is not a fraction between 0 and 4",
