@@ -99,6 +99,7 @@ class BlockFollower:
         while self._line.tip_height < counted:
             await self._ask(partial(self._extend, min(self._source.batch, counted - self._line.tip_height)))
         self._check_begin(first)
+        await self._ask(self._check_age)
         self._next = counted + 1
         if last is not None:
             self._check_last(last, last_hash)
@@ -153,6 +154,12 @@ class BlockFollower:
         except ChainError as error:
             raise AnswerError(self._source.name, _first(error)) from error
 
+    async def _check_age(self) -> None:
+        """Refuse a chain that has stood still for too long by our clock, or our clock: one of both is wrong."""
+        tip = await self._source.tip()
+        last = self._proven((await self._headers(tip.height, 1))[0], tip.height)
+        self._check_stale(tip.height, last.times_s[0])
+
     def _check_begin(self, first: int) -> None:
         """Refuse a line whose first bits are not those that were recomputed."""
         bits = self.line.bits_at(first)
@@ -177,7 +184,7 @@ class BlockFollower:
         tip = await self._source.tip()
         line = self.line
         if line.height_of(tip.hash_hex) is not None:  # where we are, or a server that is behind
-            self._check_stale()
+            self._check_stale(line.tip_height, line.tip_time_s)
             return False
         if tip.height > line.tip_height:
             count = min(self._source.batch, tip.height - line.tip_height)
@@ -210,7 +217,7 @@ class BlockFollower:
             raise AnswerError(self._source.name, _first(error)) from error
         if not gone:
             self._tell_once("other_branch", f"{self._source.name}: a branch from block {fork + 1} has no more work")
-            self._check_stale()
+            self._check_stale(line.tip_height, line.tip_time_s)
             return False
         if fork < fed:
             what = f"{fed - fork} blocks above {fork}, whose dividends were booked, left the best chain ({gone} in all)"
@@ -248,12 +255,12 @@ class BlockFollower:
         fees = await self._ask(partial(self._source.fees_sat, height, name, block.subsidy_sat))
         return block._replace(fees_sat=fees)
 
-    def _check_stale(self) -> None:
-        silent_ns = self._clock.now_ns() - self.line.tip_time_s * NS_PER_S
+    def _check_stale(self, height: int, time_s: int) -> None:
+        silent_ns = self._clock.now_ns() - time_s * NS_PER_S
         if silent_ns > self._rules.stale_after_ns:
-            what = f"no block since number {self.line.tip_height}, {silent_ns // NS_PER_S} s ago"  # rounded down
+            what = f"no block since number {height}, {silent_ns // NS_PER_S} s ago"  # rounded down
             allowed = f"allowed are {self._rules.stale_after_ns // NS_PER_S} s"
-            raise StaleError(self._source.name, f"{what}; {allowed}", "is it cut off from the network?")
+            raise StaleError(self._source.name, f"{what}; {allowed}", "is it cut off, or our clock wrong?")
 
     def _tell_once(self, kind: str, text: str) -> None:
         if self._told != (kind, text):
