@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from bot.arguments import EXIT_CODES, build_parser
+
+sys.path.insert(0, "deploy")
+import rehearse
 
 UNIT = Path("deploy/fairhash.service").read_text()
 CONTAINER = Path("deploy/Containerfile").read_text()
@@ -37,6 +41,16 @@ def test_the_container_copies_what_is_there_and_runs_as_nobody_special() -> None
     for source in re.findall(r"^COPY (\S+) \S+$", CONTAINER, re.MULTILINE):
         assert Path(source).exists(), source
     assert re.search(r"^USER (?!root)", CONTAINER, re.MULTILINE)
+
+
+def test_the_rehearsal_knows_every_line_of_the_container() -> None:
+    """What it does not do is what it says that it does not."""
+    found = [word for word, _ in rehearse.instructions()]
+    left_out = {"FROM", "USER", "WORKDIR", "VOLUME", "EXPOSE"}
+    done = {"RUN", "COPY", "ENTRYPOINT", "CMD", "HEALTHCHECK", "STOPSIGNAL"}
+    assert set(found) <= left_out | done and done <= set(found)
+    runs = [rest for word, rest in rehearse.instructions() if word == "RUN"]
+    assert [rest for rest in runs if shlex.split(rest)[0] not in (*rehearse.SYSTEM, "pip")] == []
 
 
 def test_the_unit_has_every_section_and_no_key_twice() -> None:
