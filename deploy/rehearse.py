@@ -1,8 +1,8 @@
 """The container's steps by hand, where nothing can build one: `python3.12 deploy/rehearse.py`. Prints what it did.
 
 It reads deploy/Containerfile itself, so that it cannot drift from it: COPY puts the files that git knows into an empty
-tree, `RUN pip` runs in a fresh virtual environment, and ENTRYPOINT with CMD is started, looked at by the HEALTHCHECK and
-ended by the STOPSIGNAL, twice, with /data beside that tree. Not rehearsed: the base image, the user, the isolation.
+tree, `RUN pip` runs in a fresh virtual environment, and ENTRYPOINT with CMD is started, looked at by the HEALTHCHECK
+and ended by the STOPSIGNAL, twice, with /data beside that tree. Not rehearsed: the base image, the user, the isolation.
 An argument is the page's port, where 8020 is taken.
 """
 
