@@ -29,6 +29,8 @@ from bot.standing import status
 
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
+AT_START: Final = ("feed", "chain", "ccxt", "blocks", "swap", "dashboard")
+"""What of a configuration a reload cannot take."""
 STATUS_EVERY_S: Final = 0.5
 DIRECT: Final = "direct"
 CCXT: Final = "ccxt"
@@ -213,7 +215,10 @@ class Running:
             return
         self.daemon.reload(facts["config"], limits_of(run))
         self.daemon.on_failure = run.settings.config.risk.on_failure
-        self._log("reloaded", text="parameters and limits are those of the configuration now")
+        new, begun = run.settings.config, self.settings.config
+        later = [name for name in AT_START if getattr(new, name) != getattr(begun, name)]
+        text = "parameters and limits are those of the configuration now"
+        self._log("reloaded", text=f"{text}; not before the next start: {', '.join(later)}" if later else text)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a command that came over the console."""
