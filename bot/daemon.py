@@ -88,9 +88,14 @@ class Daemon:
         with self.journal.group():
             refused = [self.step(event, now_ns) for event in events]
             if proof and not any(refused):
-                note = Control(self.time_ns, NOTE, BY_CHAIN, proof)
-                self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
+                self.note(BY_CHAIN, proof)
         return [why for why in refused if why]
+
+    def note(self, by: str, text: str) -> None:
+        """Note something that changes nothing; durable on return, inside a group when that ends."""
+        with self.journal.group():
+            note = Control(self.time_ns, NOTE, by, text)
+            self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
 
     def step(self, event: Event, now_ns: int | None = None) -> str:
         """Take in one event and decide on it; return why it was refused, if it came too late to be in order.

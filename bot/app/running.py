@@ -14,7 +14,7 @@ from bot.app.journals import carry_out
 from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
-from bot.daemon import Daemon
+from bot.daemon import BY_OPERATOR, Daemon
 from bot.errors import ConfigError, FairhashError, Problem
 from bot.facts import facts_of, parameters_of, refuse_other
 from bot.paper.asking import Asking
@@ -95,6 +95,11 @@ class Running:
         """Make durable what waits and let go of the journal."""
         self.asking.close()
         self.journal.close()
+
+    def accept_chain(self, height: int, proof: str) -> None:
+        """Go on behind block `height`, which is now the one that `proof` names: by a person's word, journalled."""
+        self.daemon.note(BY_OPERATOR, proof)
+        self._log("chain_accepted", height=height, hash=proof, text="what other blocks had paid up to here stays paid")
 
     def _facts(self, run: Run) -> dict[str, Any]:
         """Return what a journal's head says of a run. Raises ConfigError for one that the venue does not fit."""

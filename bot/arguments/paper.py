@@ -40,6 +40,11 @@ def add(commands: Any) -> None:
         default="direct",
         help="how orders reach the exchange: by a call, or through the ccxt client; the same postings; default: direct",
     )
+    run.add_argument(
+        "--accept-chain",
+        action="store_true",
+        help="live: go on though blocks whose dividends were paid have left the chain; what was paid stays paid",
+    )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),
         ("orders", "list the orders of a paper run that may still trade"),

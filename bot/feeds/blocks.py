@@ -29,6 +29,7 @@ from bot.feeds.errors import AnswerError, DeepReorganisationError, StaleError, W
 from bot.feeds.patience import Answer, Patience, Tell, persist
 from bot.feeds.source import BlockSource, Tip
 
+DEEP_REMEDY: Final = "look at the chain; then wait, or start once with --accept-chain: docs/feeds.md, Reorganisations"
 LOOK_BACK: Final = 10
 """Headers asked for at a time when looking for where two branches part."""
 
@@ -82,10 +83,11 @@ class BlockFollower:
         """Height of the last block that was fed, or counted as fed when it started."""
         return self._next - 1
 
-    async def start(self, last: Block | None, last_hash: str = "") -> None:
+    async def start(self, last: Block | None, last_hash: str = "", accept: bool = False) -> None:
         """Verify the chain up to where feeding begins: after `last`, the last block that was booked, or with the next.
 
         `last_hash` is its hash, if it was kept: another block may carry the same time and bits.
+        `accept`: whether to go on behind it on a chain that has another block there.
         Raises DeepReorganisationError if `last` is no longer on the best chain, or another SourceError.
         """
         tip = await self._ask(self._source.tip)
@@ -101,7 +103,7 @@ class BlockFollower:
         self._check_begin(first)
         await self._ask(self._check_age)
         self._next = counted + 1
-        if last is not None:
+        if last is not None and not accept:
             self._check_last(last, last_hash)
 
     async def blocks(self) -> AsyncIterator[Block]:
@@ -173,9 +175,9 @@ class BlockFollower:
         line = self.line
         found = line.hash_at(last.height)
         same = (line.time_s_at(last.height), line.bits_at(last.height)) == (last.header_time_s, last.bits)
-        if not same or last_hash not in ("", found):
+        if (last_hash and last_hash != found) or not (last_hash or same):
             what = f"block {last.height}, whose dividend was booked, is no longer on the best chain"
-            raise DeepReorganisationError(self._source.name, what, "see docs/feeds.md, Reorganisations")
+            raise DeepReorganisationError(self._source.name, what, DEEP_REMEDY)
 
     # As it goes on ------------------------------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class BlockFollower:
             return False
         if fork < fed:
             what = f"{fed - fork} blocks above {fork}, whose dividends were booked, left the best chain ({gone} in all)"
-            raise DeepReorganisationError(self._source.name, what, "see docs/feeds.md, Reorganisations")
+            raise DeepReorganisationError(self._source.name, what, DEEP_REMEDY)
         text = f"{gone} blocks above {fork} were replaced by {len(branch)}: none of them had counted yet"
         self._tell("reorganisation", f"{self._source.name}: {text}")
         return True

@@ -80,9 +80,9 @@ class LiveFeed:
         """The difficulty epochs known when it started, the present one last: what a run's model begins with."""
         return self.blocks.epochs if self.blocks is not None else []
 
-    async def start(self, last_block: Block | None, last_hash: str = "") -> None:
+    async def start(self, last_block: Block | None, last_hash: str = "", accept: bool = False) -> None:
         """Find the market, verify the chain. `last_block` is the last one that was booked: feeding goes on behind it.
-        `last_hash` is what `proof` said of it, if that was kept.
+        `last_hash` is what `proof` said of it, if that was kept; `accept` goes on though the chain has another there.
 
         Without one, the blocks that come from now on are fed. Raises a SourceError, or ConfigError for the login.
         """
@@ -91,7 +91,7 @@ class LiveFeed:
         if self.swaps is not None:
             await self.swaps.start()
         if self.blocks is not None:
-            await self.blocks.start(last_block, last_hash)
+            await self.blocks.start(last_block, last_hash, accept)
         self._started = True
 
     async def events(self, after: Any) -> AsyncIterator[Live]:

@@ -112,7 +112,7 @@ def write_config(directory: Path, port: int, sources: str = "chain: bitcoin-core
 
 def options_in(directory: Path, speed: int | None = None) -> Namespace:
     place = {"config": directory / "live.yaml", "journal": directory / "a.journal"}
-    return Namespace(**place, speed=speed, json=True, venue="direct")
+    return Namespace(**place, speed=speed, json=True, venue="direct", accept_chain=False)
 
 
 def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals | None) -> Any:

@@ -69,11 +69,11 @@ class World:
         )
 
     @contextmanager
-    def daemon(self) -> Iterator[subprocess.Popen[bytes]]:
+    def daemon(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon; whatever happens, it is ended."""
         with (self.directory / "log").open("ab") as log:
             words = [sys.executable, "-m", "bot", "paper", str(self.directory / "live.yaml"), "--json"]
-            words += ["--journal", str(self.journal)]
+            words += ["--journal", str(self.journal), *options]
             process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
         try:
             yield process
@@ -232,6 +232,20 @@ def test_a_branch_without_blocks_that_were_paid_stops_the_daemon_by_name(tmp_pat
         assert "whose dividend was booked, is no longer on the best chain" in here.log()
         assert ("2 blocks above 6, whose dividends were booked, left the best chain" in here.log()) is is_running
         assert here.heights() == [5, 6, 7, 8]
+        with here.daemon("--accept-chain") as accepting:  # a person has looked
+            await here.until_height(11)  # of the branch's 12, one waits
+            accepting.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(accepting.wait, 20) == 0, here.log()
+        assert '"chain_accepted"' in here.log()
+        with here.daemon() as usual:  # and from then on it is as usual
+            await mine(here.node, 1)
+            await here.until_status(lambda shown: shown.get("height") == 12 and shown["price_sat"] > 0)
+            usual.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(usual.wait, 20) == 0, here.log()
+        assert here.heights() == list(range(5, 13))
+        journal = Journal(here.journal)
+        agree(replayed(journal))
+        journal.close()
 
     play(tmp_path, act)
 
