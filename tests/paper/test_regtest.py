@@ -95,7 +95,7 @@ class World:
         return (self.directory / "log").read_text()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not holds():
                 await asyncio.sleep(0.05)
 
@@ -105,7 +105,7 @@ class World:
         return {} if reply is None else reply
 
     async def until_status(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not holds(shown := await self.status()):
                 await asyncio.sleep(0.05)
         return shown
@@ -137,7 +137,7 @@ def play(directory: Path, act: Callable[[World], Awaitable[None]]) -> None:
 
 async def started(here: World) -> None:
     """Wait until the node answers; leave it with a tip of now, so that the next block pays for seconds, not years."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await mine(here.node, 5)
