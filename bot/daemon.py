@@ -167,10 +167,15 @@ class Daemon:
         with self._whole_steps():
             refused = [self.step(event, now_ns) for event in events]
             if proof and not any(refused):
-                note = Control(self.time_ns, NOTE, BY_CHAIN, proof)
-                self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
+                self.note(BY_CHAIN, proof)
         self._rest()
         return [why for why in refused if why]
+
+    def note(self, by: str, text: str) -> None:
+        """Note something that changes nothing; durable on return, inside a group when that ends."""
+        with self.journal.group():
+            note = Control(self.time_ns, NOTE, by, text)
+            self.journal.append(Control.__name__, ALL_VENUES, note.time_ns, encode(note))
 
     def follow(self, events: Sequence[Event]) -> list[str]:
         """Carry out steps for what a venue's market has shown by now; only on the newest of them is decided.

@@ -13,7 +13,19 @@ from bot.core.units import NS_PER_S, ceil_div
 
 
 class WallClock:
-    """The machine's UTC clock."""
+    """The machine's UTC clock; what runs on through every setting of it is the time since boot, sleep included."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = self._of_boot_ns()
+
+    @staticmethod
+    def _of_boot_ns() -> int:
+        steady = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
+        return time.time_ns() - time.clock_gettime_ns(steady)
+
+    def leapt_ns(self) -> int:
+        """Return how far the clock was set ahead since this was made."""
+        return self._of_boot_ns() - self._ahead_ns
 
     def now_ns(self) -> int:
         """Return the present time."""

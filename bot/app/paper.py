@@ -102,7 +102,8 @@ async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccx
     try:
         journal = _journal(settings, options)  # ours from here on: nobody else books what the chain is asked for
         try:
-            await feed.start(*_last_block(journal))
+            last, last_hash = _last_block(journal)
+            await feed.start(last, last_hash, options.accept_chain)
             epochs = [(epoch.start_s, epoch.bits) for epoch in feed.epochs]
             refuse_other_chain(journal, epochs)
             load = partial(load_run, options.config, live_epochs=epochs)
@@ -112,6 +113,8 @@ async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccx
             raise
         running = Running(run, load, journal, feed, None, options.json, options.venue, clock.now_ns, feed.proof)
         try:
+            if last is not None and feed.proof(last) != last_hash and options.accept_chain:
+                running.accept_chain(last.height, feed.proof(last))
             await running.run()
         finally:
             running.close()

@@ -19,7 +19,7 @@ from bot.app.rereading import beside
 from bot.app.tables import status_text
 from bot.app.voice import Voice
 from bot.core.units import NS_PER_S
-from bot.daemon import Daemon
+from bot.daemon import BY_OPERATOR, Daemon
 from bot.errors import ConfigError, FairhashError, Problem
 from bot.facts import facts_of, parameters_of, refuse_other
 from bot.paper.asking import Asking
@@ -33,6 +33,8 @@ from bot.standing import status
 
 BATCH: Final = 256
 """Steps that one commit makes durable when a replay goes as fast as it can; nothing is told before."""
+AT_START: Final = ("feed", "chain", "ccxt", "blocks", "swap", "dashboard")
+"""What of a configuration a reload cannot take."""
 STATUS_EVERY_S: Final = 0.5
 _SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 DIRECT: Final = "direct"
@@ -107,6 +109,11 @@ class Running:
         """Make durable what waits and let go of the journal."""
         self.asking.close()
         self.journal.close()
+
+    def accept_chain(self, height: int, proof: str) -> None:
+        """Go on behind block `height`, which is now the one that `proof` names: by a person's word, journalled."""
+        self.daemon.note(BY_OPERATOR, proof)
+        self.log("chain_accepted", height=height, hash=proof, text="what other blocks had paid up to here stays paid")
 
     def _facts(self, run: Run) -> dict[str, Any]:
         """Return what a journal's head says of a run. Raises ConfigError for one that the venue does not fit."""
@@ -260,7 +267,10 @@ class Running:
             return
         self.daemon.reload(facts["config"], limits_of(run))
         self.daemon.on_failure = run.settings.config.risk.on_failure
-        self.log("reloaded", text="parameters and limits are those of the configuration now")
+        new, begun = run.settings.config, self.settings.config
+        later = [name for name in AT_START if getattr(new, name) != getattr(begun, name)]
+        text = "parameters and limits are those of the configuration now"
+        self.log("reloaded", text=f"{text}; not before the next start: {', '.join(later)}" if later else text)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a command that came over the console."""

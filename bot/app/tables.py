@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from backtests.output import SIMULATED, btc_text
@@ -18,7 +19,8 @@ def status_text(document: dict[str, Any]) -> str:
     market = f"price {btc_text(document['price_sat'])} BTC  fair value {btc_text(document['fair_sat'])} BTC"
     top = f"{document['time_utc']}  {document['contract']}  {market}  {document['events']} events"
     swap = f"swap rate {document['swap_rate_ppb_day'] / 1e7:.4f} %/day, {document['borrowable_lots']} lots to borrow"
-    return _page(document, [top, f"{swap}  {document['feed']}", columns(rows)])
+    feed = re.sub(" [0-9a-f]{12}(?=,|$)", "", document["feed"])  # what the files hold is in the journal's head
+    return _page(document, [top, swap, columns(rows), f"from {feed}"])
 
 
 def orders_text(document: dict[str, Any]) -> str:

@@ -51,6 +51,11 @@ def add(commands: Any) -> None:
         type=Path,
         help="private file with a line user:key:secret for each strategy; default: the lines in FAIRHASH_VENUE_KEYS",
     )
+    run.add_argument(
+        "--accept-chain",
+        action="store_true",
+        help="live: go on though blocks whose dividends were paid have left the chain; what was paid stays paid",
+    )
     for name, summary in (
         ("status", "say how a paper run stands: price, fair value, and every strategy's mode, position and worth"),
         ("orders", "list the orders of a paper run that may still trade"),

@@ -29,6 +29,7 @@ from bot.feeds.errors import AnswerError, DeepReorganisationError, StaleError, W
 from bot.feeds.patience import Answer, Patience, Tell, persist
 from bot.feeds.source import BlockSource, Tip
 
+DEEP_REMEDY: Final = "look at the chain; then wait, or start once with --accept-chain: docs/feeds.md, Reorganisations"
 LOOK_BACK: Final = 10
 """Headers asked for at a time when looking for where two branches part."""
 
@@ -82,10 +83,11 @@ class BlockFollower:
         """Height of the last block that was fed, or counted as fed when it started."""
         return self._next - 1
 
-    async def start(self, last: Block | None, last_hash: str = "") -> None:
+    async def start(self, last: Block | None, last_hash: str = "", accept: bool = False) -> None:
         """Verify the chain up to where feeding begins: after `last`, the last block that was booked, or with the next.
 
         `last_hash` is its hash, if it was kept: another block may carry the same time and bits.
+        `accept`: whether to go on behind it on a chain that has another block there.
         Raises DeepReorganisationError if `last` is no longer on the best chain, or another SourceError.
         """
         tip = await self._ask(self._source.tip)
@@ -99,8 +101,9 @@ class BlockFollower:
         while self._line.tip_height < counted:
             await self._ask(partial(self._extend, min(self._source.batch, counted - self._line.tip_height)))
         self._check_begin(first)
+        await self._ask(self._check_age)
         self._next = counted + 1
-        if last is not None:
+        if last is not None and not accept:
             self._check_last(last, last_hash)
 
     async def blocks(self) -> AsyncIterator[Block]:
@@ -153,6 +156,12 @@ class BlockFollower:
         except ChainError as error:
             raise AnswerError(self._source.name, _first(error)) from error
 
+    async def _check_age(self) -> None:
+        """Refuse a chain that has stood still for too long by our clock, or our clock: one of both is wrong."""
+        tip = await self._source.tip()
+        last = self._proven((await self._headers(tip.height, 1))[0], tip.height)
+        self._check_stale(tip.height, last.times_s[0])
+
     def _check_begin(self, first: int) -> None:
         """Refuse a line whose first bits are not those that were recomputed."""
         bits = self.line.bits_at(first)
@@ -166,9 +175,9 @@ class BlockFollower:
         line = self.line
         found = line.hash_at(last.height)
         same = (line.time_s_at(last.height), line.bits_at(last.height)) == (last.header_time_s, last.bits)
-        if not same or last_hash not in ("", found):
+        if (last_hash and last_hash != found) or not (last_hash or same):
             what = f"block {last.height}, whose dividend was booked, is no longer on the best chain"
-            raise DeepReorganisationError(self._source.name, what, "see docs/feeds.md, Reorganisations")
+            raise DeepReorganisationError(self._source.name, what, DEEP_REMEDY)
 
     # As it goes on ------------------------------------------------------------------------------------------
 
@@ -177,7 +186,7 @@ class BlockFollower:
         tip = await self._source.tip()
         line = self.line
         if line.height_of(tip.hash_hex) is not None:  # where we are, or a server that is behind
-            self._check_stale()
+            self._check_stale(line.tip_height, line.tip_time_s)
             return False
         if tip.height > line.tip_height:
             count = min(self._source.batch, tip.height - line.tip_height)
@@ -210,11 +219,11 @@ class BlockFollower:
             raise AnswerError(self._source.name, _first(error)) from error
         if not gone:
             self._tell_once("other_branch", f"{self._source.name}: a branch from block {fork + 1} has no more work")
-            self._check_stale()
+            self._check_stale(line.tip_height, line.tip_time_s)
             return False
         if fork < fed:
             what = f"{fed - fork} blocks above {fork}, whose dividends were booked, left the best chain ({gone} in all)"
-            raise DeepReorganisationError(self._source.name, what, "see docs/feeds.md, Reorganisations")
+            raise DeepReorganisationError(self._source.name, what, DEEP_REMEDY)
         text = f"{gone} blocks above {fork} were replaced by {len(branch)}: none of them had counted yet"
         self._tell("reorganisation", f"{self._source.name}: {text}")
         return True
@@ -248,12 +257,12 @@ class BlockFollower:
         fees = await self._ask(partial(self._source.fees_sat, height, name, block.subsidy_sat))
         return block._replace(fees_sat=fees)
 
-    def _check_stale(self) -> None:
-        silent_ns = self._clock.now_ns() - self.line.tip_time_s * NS_PER_S
+    def _check_stale(self, height: int, time_s: int) -> None:
+        silent_ns = self._clock.now_ns() - time_s * NS_PER_S
         if silent_ns > self._rules.stale_after_ns:
-            what = f"no block since number {self.line.tip_height}, {silent_ns // NS_PER_S} s ago"  # rounded down
+            what = f"no block since number {height}, {silent_ns // NS_PER_S} s ago"  # rounded down
             allowed = f"allowed are {self._rules.stale_after_ns // NS_PER_S} s"
-            raise StaleError(self._source.name, f"{what}; {allowed}", "is it cut off from the network?")
+            raise StaleError(self._source.name, f"{what}; {allowed}", "is it cut off, or our clock wrong?")
 
     def _tell_once(self, kind: str, text: str) -> None:
         if self._told != (kind, text):

@@ -12,6 +12,10 @@ class Clock(Protocol):
         """Return the present time."""
         ...
 
+    def leapt_ns(self) -> int:
+        """Return how far it has leapt ahead, since it was made, of the time that really passed; below 0: back."""
+        ...
+
     async def sleep_ns(self, duration_ns: int) -> None:
         """Return once `duration_ns` have passed."""
         ...

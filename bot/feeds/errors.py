@@ -54,6 +54,12 @@ class DeepReorganisationError(SourceError):
     passing = False
 
 
+class ClockLeapError(SourceError):
+    """Our own clock leapt ahead: what was booked at such a time could end the contract, and cannot be taken back."""
+
+    passing = False
+
+
 class CircuitBreakError(SourceError):
     """The market showed a price that may not be acted on, and kept showing it."""
 

@@ -30,6 +30,7 @@ from bot.feeds.ccxt_feed import CcxtQuotes
 from bot.feeds.ccxt_market import CcxtMarket, MarketRules
 from bot.feeds.ccxt_trades import CcxtTrades
 from bot.feeds.clock import Clock
+from bot.feeds.errors import ClockLeapError
 from bot.feeds.esplora import Esplora
 from bot.feeds.guard import GuardRules
 from bot.feeds.http import JsonHttp
@@ -39,6 +40,8 @@ from bot.feeds.source import BlockSource
 from bot.feeds.swap_rates import FundingBook, StatedRates, SwapSource
 
 Live = Quote | Bar | Block | SwapRate
+MOST_LEAP_NS: Final = 10 * 60 * NS_PER_S
+"""How far our clock may be set ahead while we run. A wrong one at the start is found by the last block's age."""
 MOST_WAITING: Final = 100
 """Blocks that are verified and not yet taken; catching up waits for whoever reads."""
 
@@ -77,9 +80,9 @@ class LiveFeed:
         """The difficulty epochs known when it started, the present one last: what a run's model begins with."""
         return self.blocks.epochs if self.blocks is not None else []
 
-    async def start(self, last_block: Block | None, last_hash: str = "") -> None:
+    async def start(self, last_block: Block | None, last_hash: str = "", accept: bool = False) -> None:
         """Find the market, verify the chain. `last_block` is the last one that was booked: feeding goes on behind it.
-        `last_hash` is what `proof` said of it, if that was kept.
+        `last_hash` is what `proof` said of it, if that was kept; `accept` goes on though the chain has another there.
 
         Without one, the blocks that come from now on are fed. Raises a SourceError, or ConfigError for the login.
         """
@@ -88,7 +91,7 @@ class LiveFeed:
         if self.swaps is not None:
             await self.swaps.start()
         if self.blocks is not None:
-            await self.blocks.start(last_block, last_hash)
+            await self.blocks.start(last_block, last_hash, accept)
         self._started = True
 
     async def events(self, after: Any) -> AsyncIterator[Live]:
@@ -118,6 +121,7 @@ class LiveFeed:
                     self._news.clear()
                     await self._news.wait()
                     continue
+                self._check_clock()
                 if isinstance(event, Bar):  # it has times of its own
                     last_ns = max(event.close_ns, last_ns)
                     yield event
@@ -140,6 +144,12 @@ class LiveFeed:
         for source in (self.market, self.blocks):
             if source is not None:
                 await source.close()
+
+    def _check_clock(self) -> None:
+        leapt_ns = self._clock.leapt_ns()
+        if leapt_ns > MOST_LEAP_NS:
+            what = f"our clock leapt {leapt_ns // NS_PER_S} s ahead of the time that passed"  # rounded down
+            raise ClockLeapError(self.name, what, "set the clock right, then start again")
 
     def _next(self) -> Live | None:
         """Return what waits, blocks first, then what borrowing costs."""

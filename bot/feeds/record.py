@@ -76,7 +76,7 @@ class Recorder:
             self._rate_file = RateFile(directory, contract, comments)
             if self._rate_file.dropped_bytes:
                 self.told.append(f"dropped {self._rate_file.dropped_bytes} bytes of a swap rate that was cut off")
-            self.last_ns = self._recover()
+            self.last_ns = max(self._recover(), self._rate_file.last_ns)
         except BaseException:
             self._lock.close()
             raise

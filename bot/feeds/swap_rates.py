@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from bot.core.events import BTC, CONTRACT, SwapRate
-from bot.core.units import PPB, SAT_PER_BTC
+from bot.core.units import NS_PER_S, PPB, SAT_PER_BTC
 from bot.feeds.amounts import Scale, exact, lots_down
 from bot.feeds.ccxt_market import CcxtMarket
 from bot.feeds.clock import Clock
@@ -29,6 +29,7 @@ from bot.history.fields import MAX_RATE_PPB_DAY
 DEPTH: Final = 100
 MOST_DAYS: Final = 3_650
 MAX_BTC: Final = 21_000_000
+NAP_NS: Final = 60 * NS_PER_S
 
 
 class SwapSource(Protocol):
@@ -65,7 +66,8 @@ class StatedRates:
                 yield step._replace(time_ns=now_ns)
         for step in self._steps:
             if step.time_ns > now_ns:
-                await self._clock.sleep_ns(max(step.time_ns - self._clock.now_ns(), 0))
+                while (left_ns := step.time_ns - self._clock.now_ns()) > 0:  # a machine that was asleep wakes late
+                    await self._clock.sleep_ns(min(left_ns, NAP_NS))
                 yield step
 
 

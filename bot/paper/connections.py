@@ -25,11 +25,15 @@ _log.addFilter(_is_ours)
 
 
 class Limits(NamedTuple):
-    """What a connection may take: seconds for its first request's head, for a body, idle; connections in all."""
+    """What a connection may take: seconds for its first request's head, for a body, idle, to read an answer; how many.
+
+    The head of a second request must come while it counts as idle.
+    """
 
     head_s: float = 10.0
     body_s: float = 10.0
     idle_s: float = 75.0
+    write_s: float = 10.0
     connections: int = 1_000
 
 
@@ -43,7 +47,8 @@ class Connections(web.Server):
             "access_log": None,
             "logger": _log,
         }
-        super().__init__(answer, **kept, **options)
+        super().__init__(self._answer_in_time, **kept, **options)
+        self._answer = answer
         self._limits = limits
         self._silent: set[Any] = set()
 
@@ -59,6 +64,19 @@ class Connections(web.Server):
         """No longer wait for it."""
         self._silent.discard(handler)
         super().connection_lost(handler, exc)
+
+    async def _answer_in_time(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer; aiohttp would wait for ever for one who does not read. A stream sees to its own readers."""
+        response = await self._answer(request)
+        if isinstance(response, web.Response):
+            try:
+                async with asyncio.timeout(self._limits.write_s):
+                    await response.prepare(request)
+                    await response.write_eof()
+            except TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()
+        return response
 
     def _accept(self) -> asyncio.Protocol:
         # Those accepted a moment ago are not among the connections yet, but they are silent.

@@ -136,7 +136,9 @@ class Dashboard:
         answers = {"/state": self._state, "/track": self._track, "/events": self._events}
         answers |= {"/metrics": self._metrics, "/health": self._health, **dict.fromkeys(_FILES, self._file)}
         self._answers, self._place = answers, place
-        limits = connections.Limits(place.head_s, idle_s=place.idle_s, connections=MOST_CONNECTIONS)
+        limits = connections.Limits(
+            place.head_s, idle_s=place.idle_s, write_s=place.write_s, connections=MOST_CONNECTIONS
+        )
         bounds = {"max_line_size": MAX_LINE, "max_field_size": MAX_LINE, "max_headers": 64}
         self._http = connections.Connections(self._answer, limits, **bounds)
         try:
@@ -177,15 +179,7 @@ class Dashboard:
             refused = _json({"error": "no body is read here"}, 413)
             refused.force_close()
             return refused
-        response = await answer(request)
-        try:  # aiohttp would wait for ever for one who does not read
-            async with asyncio.timeout(self._place.write_s):
-                await response.prepare(request)
-                await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-        return response
+        return await answer(request)
 
     def _is_ours(self, request: web.BaseRequest) -> bool:
         """Return whether a request calls this page by a name of its own, once, and comes from no other page."""

@@ -197,11 +197,15 @@ def _value(session: Session, now: int) -> tuple[int | None, int, int, str]:
     band = session.strategy.band
     if band is None or session.state.mark_sat == 0 or session.trader.is_stopped:
         return fair_sat, 0, 0, ""
+    view = session.view
+    before_ns, view.time_ns = view.time_ns, now  # blocks may have come since it was asked last
     try:
-        low, high = band(session.view, session.strategy.params)
+        low, high = band(view, session.strategy.params)
         return fair_sat, sat_from_float_half_even(low), sat_from_float_half_even(high), ""
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - shown; it must not end the daemon
         return fair_sat, 0, 0, f"no band: {cause(error)}"
+    finally:
+        view.time_ns = before_ns
 
 
 ASKING: Final = (_value.__code__,)

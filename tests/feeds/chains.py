@@ -51,11 +51,15 @@ class ManualClock:
 
     def __init__(self, now_ns: int) -> None:
         self.now = now_ns
+        self.leap_ns = 0
         self.slept: list[int] = []
         self.on_sleep = lambda: None
 
     def now_ns(self) -> int:
         return self.now
+
+    def leapt_ns(self) -> int:
+        return self.leap_ns
 
     async def sleep_ns(self, duration_ns: int) -> None:
         self.slept.append(duration_ns)

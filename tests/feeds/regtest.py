@@ -42,6 +42,7 @@ def bcoin(directory: Path) -> Iterator[str]:
     words = ["node", str(Path(__file__).parent / "bcoin-node.js"), "--network", "regtest", "--memory", "true"]
     words += ["--prefix", str(directory), "--http-port", str(port), "--http-host", "127.0.0.1"]
     words += ["--port", str(free_port()), "--listen", "false", "--no-dns", "--api-key", PASSWORD]
+    words += ["--no-wallet", "true"]  # it would listen at one port for all nodes of this machine
     with (directory / "log").open("wb") as log:
         node = subprocess.Popen(words, stdout=log, stderr=log, env={**os.environ, "NODE_BACKEND": "js"})
     try:

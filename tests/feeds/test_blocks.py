@@ -180,6 +180,17 @@ def test_a_reorganisation_to_a_block_of_the_same_second_is_found_by_the_hash(kin
     play(kind, act)
 
 
+def test_a_clock_that_is_years_ahead_is_found_at_the_start(kind: Kind) -> None:
+    """Nothing may be booked at such a time: the contract would have ended."""
+
+    async def act(scene: Scene) -> None:
+        scene.clock.now += 3_650 * 86_400 * NS_PER_S
+        with pytest.raises(StaleError, match=r"no block since number 30, 3153\d+ s ago.*or our clock wrong"):
+            await scene.follower.start(None)
+
+    play(kind, act)
+
+
 def test_a_branch_without_more_work_is_not_followed(kind: Kind) -> None:
     """A source that turns back, or a server of a pool of servers on another branch of equal length."""
 

@@ -35,7 +35,7 @@ class Source:
         self.given, self.error, self.closed = list(events), error, 0
         self.taken = 0
 
-    async def start(self, last: Any = None, last_hash: str = "") -> None:
+    async def start(self, last: Any = None, last_hash: str = "", accept: bool = False) -> None:
         self.last = last
 
     async def close(self) -> None:

@@ -240,6 +240,7 @@ def test_a_swap_rate_that_was_cut_off_anywhere_is_dropped_and_the_rest_kept(conf
 
     write(kept)
     whole = path.read_bytes()
+    assert RateFile(tmp_path, contract, {}).last_ns == start_ns + 1
     assert load_rates(path, contract).rates == kept
     first_row, last_row = whole.index(b"2014-07-25T"), whole[:-1].rindex(b"\n") + 1
     for cut in range(last_row, len(whole)):

@@ -26,6 +26,9 @@ class WallClock:
     def now_ns(self) -> int:
         return time.time_ns()
 
+    def leapt_ns(self) -> int:
+        return 0
+
     async def sleep_ns(self, duration_ns: int) -> None:
         await asyncio.sleep(duration_ns / 1e9)
 

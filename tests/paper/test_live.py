@@ -22,6 +22,7 @@ from bot.config import load_settings
 from bot.core.events import Block, Quote
 from bot.core.units import NS_PER_S
 from bot.errors import ConfigError, JournalError
+from bot.feeds.errors import ClockLeapError
 from bot.feeds.join import make_feed
 from bot.paper.dashboard import open_page
 from bot.paper.journal import Journal
@@ -111,11 +112,14 @@ def write_config(directory: Path, port: int, sources: str = "chain: bitcoin-core
 
 def options_in(directory: Path, speed: int | None = None) -> Namespace:
     place = {"config": directory / "live.yaml", "journal": directory / "a.journal"}
-    return Namespace(**place, speed=speed, json=True, venue="direct")
+    return Namespace(**place, speed=speed, json=True, venue="direct", accept_chain=False)
 
 
-def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals) -> Any:
-    """Run the daemon from when the chain's tip is RAWS[first] until RAWS[last] is there, then send it a signal."""
+def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals | None) -> Any:
+    """Run the daemon from when the chain's tip is RAWS[first] until RAWS[last] is there, then send it a signal.
+
+    None: its clock is set ten years ahead then.
+    """
 
     async def act() -> Any:
         node, exchange = FakeCore(RAWS[: first + 1]), FakeExchange()
@@ -127,8 +131,11 @@ def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals
 
         def move() -> None:
             node.raws = [raw for raw in RAWS if time_of(raw) <= clock.now // NS_PER_S]
-            if len(node.raws) > last:
+            if len(node.raws) > last and how is not None:
                 os.kill(os.getpid(), how)
+            elif len(node.raws) > last and not clock.leap_ns:
+                clock.leap_ns = 3_650 * 86_400 * NS_PER_S
+                clock.now += clock.leap_ns
 
         clock.on_sleep = move
         settings = load_settings(directory / "live.yaml", params_type)
@@ -255,3 +262,19 @@ def test_told_to_end_while_a_source_does_not_answer_it_ends_in_order(tmp_path: P
     assert daemon.returncode == 0, error
     assert json.loads(out) == {"ended_by": how.name, "traded": False}
     Journal(journal).close()  # nobody has it any more
+
+
+def test_a_clock_that_leaps_years_ahead_stops_the_daemon_before_anything_is_booked(tmp_path: Path) -> None:
+    """The contract would have ended, which no later start could take back."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    write_config(tmp_path, port)
+    with pytest.raises(ClockLeapError, match="our clock leapt 315360000 s ahead"):
+        trade(tmp_path, port, 11, 24, None)
+    ended = trade(tmp_path, port, 30, 44, signal.SIGTERM)  # the clock is right again, and it goes on
+    assert all(not desk.session.state.expired for desk in ended.daemon.desks.values())
+    journal = Journal(tmp_path / "a.journal")
+    times = [entry.time_ns for entry in journal.entries(2)]
+    journal.close()
+    assert times == sorted(times) and times[-1] < (time_of(RAWS[-1]) + 3_600) * NS_PER_S

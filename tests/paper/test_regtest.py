@@ -69,11 +69,11 @@ class World:
         )
 
     @contextmanager
-    def daemon(self) -> Iterator[subprocess.Popen[bytes]]:
+    def daemon(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run the daemon; whatever happens, it is ended."""
         with (self.directory / "log").open("ab") as log:
             words = [sys.executable, "-m", "bot", "paper", str(self.directory / "live.yaml"), "--json"]
-            words += ["--journal", str(self.journal)]
+            words += ["--journal", str(self.journal), *options]
             process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
         try:
             yield process
@@ -95,7 +95,7 @@ class World:
         return (self.directory / "log").read_text()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not holds():
                 await asyncio.sleep(0.05)
 
@@ -105,7 +105,7 @@ class World:
         return {} if reply is None else reply
 
     async def until_status(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not holds(shown := await self.status()):
                 await asyncio.sleep(0.05)
         return shown
@@ -137,7 +137,7 @@ def play(directory: Path, act: Callable[[World], Awaitable[None]]) -> None:
 
 async def started(here: World) -> None:
     """Wait until the node answers; leave it with a tip of now, so that the next block pays for seconds, not years."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await mine(here.node, 5)
@@ -232,6 +232,22 @@ def test_a_branch_without_blocks_that_were_paid_stops_the_daemon_by_name(tmp_pat
         assert "whose dividend was booked, is no longer on the best chain" in here.log()
         assert ("2 blocks above 6, whose dividends were booked, left the best chain" in here.log()) is is_running
         assert here.heights() == [5, 6, 7, 8]
+        if is_running:
+            return
+        with here.daemon("--accept-chain") as accepting:  # a person has looked
+            await here.until_height(11)  # of the branch's 12, one waits
+            accepting.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(accepting.wait, 20) == 0, here.log()
+        assert '"chain_accepted"' in here.log()
+        with here.daemon() as usual:  # and from then on it is as usual
+            await mine(here.node, 1)
+            await here.until_status(lambda shown: shown.get("height") == 12 and shown["price_sat"] > 0)
+            usual.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(usual.wait, 20) == 0, here.log()
+        assert here.heights() == list(range(5, 13))
+        journal = Journal(here.journal)
+        agree(replayed(journal))
+        journal.close()
 
     play(tmp_path, act)
 

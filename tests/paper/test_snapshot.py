@@ -66,6 +66,16 @@ def test_a_short_shows_its_loans_band_and_blocks(run: Run) -> None:
     assert not seen.simulated
 
 
+def test_the_band_is_shown_when_a_block_has_come_after_the_last_quote(run: Run) -> None:
+    plan = run.plans[0]
+    session = last(plan, 300)
+    asked_ns = session.view.time_ns
+    session.on_block(next(block for block in plan.blocks if block.time_ns > asked_ns))
+    seen = snapshot(session, simulated=True)
+    assert (seen.note, session.view.time_ns) == ("", asked_ns)
+    assert seen.fair_sat is not None and seen.low_sat == round(seen.fair_sat * 0.75)
+
+
 def test_dividends_of_blocks_are_those_that_were_paid(run: Run) -> None:
     """What ten blocks paid on one contract, against the rise of the index that the ledger pays by."""
     owner = next(plan for plan in run.plans if plan.strategy.name == "hold_long")

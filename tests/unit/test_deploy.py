@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from bot.app.running import STATUS_EVERY_S
 from bot.arguments import EXIT_CODES, build_parser
+
+sys.path.insert(0, "deploy")
+import rehearse
 
 UNIT = Path("deploy/fairhash.service").read_text()
 CONTAINER = Path("deploy/Containerfile").read_text()
@@ -45,6 +49,16 @@ def test_systemd_waits_to_be_told_that_the_daemon_lives() -> None:
     (kind,) = re.findall(r"^Type=(.*)$", UNIT, re.MULTILINE)
     (watchdog,) = re.findall(r"^WatchdogSec=(\d+)min$", UNIT, re.MULTILINE)
     assert kind == "notify" and 60 * int(watchdog) > 100 * STATUS_EVERY_S
+
+
+def test_the_rehearsal_knows_every_line_of_the_container() -> None:
+    """What it does not do is what it says that it does not."""
+    found = [word for word, _ in rehearse.instructions()]
+    left_out = {"FROM", "USER", "WORKDIR", "VOLUME", "EXPOSE"}
+    done = {"RUN", "COPY", "ENTRYPOINT", "CMD", "HEALTHCHECK", "STOPSIGNAL"}
+    assert set(found) <= left_out | done and done <= set(found)
+    runs = [rest for word, rest in rehearse.instructions() if word == "RUN"]
+    assert [rest for rest in runs if shlex.split(rest)[0] not in (*rehearse.SYSTEM, "pip")] == []
 
 
 def test_the_unit_has_every_section_and_no_key_twice() -> None:

@@ -12,7 +12,7 @@ from bot.core.state import State, market_price_sat
 from bot.core.units import share_ppm
 from bot.paper.bitfinex.asked import Range, query_fields, time_range
 from bot.paper.bitfinex.refusals import bad
-from bot.paper.bitfinex.terms import Terms, btc, ms
+from bot.paper.bitfinex.terms import Terms, btc, ms, rate
 from bot.paper.records import public_trades, within
 from bot.paper.tape import DAY_NS, MINUTE_NS, Candle, Tape
 
@@ -141,14 +141,29 @@ def price_book(terms: Terms, state: State, tape: Tape, depth: int) -> list[Row]:
 
 
 def book(call: Call, symbol: str, precision: str) -> list[Row]:
-    """Return the book, raw (R0) or by price (P0); `len` is 1, 25, 100 or 250 a side."""
-    call.terms.check_symbol(symbol)
+    """Return the book, raw (R0) or by price (P0), or what is lent of a currency; `len` is 1, 25, 100 or 250 a side."""
     depth = query_fields(call.query).get("len", 25)
     if depth not in (1, 25, 100, 250):
         raise bad("len", "not one of 1, 25, 100, 250")
+    if symbol in call.terms.funding_symbols:
+        if precision != "P0":
+            raise bad("precision", "only P0 is kept of what is lent")
+        return funding_book(call.terms, call.state, call.terms.funded_asset(symbol), depth)
+    call.terms.check_symbol(symbol)
     if precision not in BOOKS:
         raise bad("precision", "only R0 and P0 are kept here")
     return BOOKS[precision](call.terms, call.state, call.protocol.tape, depth)
+
+
+def funding_book(terms: Terms, state: State, asset: int, depth: int) -> list[Row]:
+    """Return [rate, days, count, amount] of what is offered at each rate and term, the cheapest `depth` of them."""
+    grouped: dict[tuple[int, int], list[int]] = {}
+    for offer in state.offers[asset]:
+        level = grouped.setdefault((offer.rate_ppb_day, offer.term_days), [0, 0])
+        level[0] += 1
+        level[1] += offer.remaining
+    levels = sorted(grouped.items())[:depth]
+    return [[rate(ppb), days, count, terms.held(amount, asset)] for (ppb, days), (count, amount) in levels]
 
 
 BOOKS: Final = {"R0": raw_book, "P0": price_book}

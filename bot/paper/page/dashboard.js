@@ -51,7 +51,7 @@ function table(id, heads, rows, none) {
 function showTop(now) {
   byId('title').textContent = state.title;
   document.title = (now ? btc(now.price_sat, 4) + ' ' : '') + state.title;
-  byId('feed').textContent = state.feed;
+  byId('feed').textContent = state.feed.replace(/ [0-9a-f]{12}(?=,|$)/g, '');
   byId('version').textContent = 'fairhash ' + state.version;
   const health = byId('health');
   health.textContent = state.health.status;
@@ -196,6 +196,7 @@ function show() {
 }
 function take(next) {
   state = next;
+  byId('main').hidden = false;
   for (const now of state.strategies) {
     const points = tracks[now.strategy] || (tracks[now.strategy] = []);
     const last = points[points.length - 1];
