@@ -1,7 +1,7 @@
 """A journal checked from its first entry: every hash, every entry carried out again, the checkpoint held against that.
 
-What is compared is what the checkpoint says and every row of what has ended. Notices of refusals and limits are left
-out: they were told to a strategy that asked, and a replay asks none.
+What is compared is what the checkpoint says and every row of what has ended. Notices of refusals, limits and reports
+are left out: they were told to who asked, and a replay asks nobody.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.paper.entries import ALL_VENUES
 from bot.paper.journal import Journal
 from bot.paper.service import Service
 
-TOLD: Final = frozenset({"rejected", "limited"})
+TOLD: Final = frozenset({"rejected", "limited", "adopted"})
 """Kinds of notices that only who asks is told."""
 _REMEDY: Final = "`fairhash journal forget` drops checkpoint and past, which the next start makes anew from the entries"
 _LAST: Final = (1 << 63) - 1
