@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot.chain.chain import Chain, load
+from bot.chain.difficulty import bits_from_target
+from bot.chain.network import NETWORKS
 from bot.contract_file import load_contract
 from bot.core.contract import FPPS, PPS, PRO_RATA, Contract
 from bot.core.units import NS_PER_DAY, NS_PER_S
@@ -77,3 +79,15 @@ def test_what_no_value_has_learned_is_refused() -> None:
         for wrong in ("x", [1, 2, "3"], {}, 10**400):
             with pytest.raises((ValueError, KeyError, TypeError, OverflowError, FairhashError)):
                 relearn(fresh(FPPS, "anchored", True), {**right, name: wrong})
+
+
+def test_a_value_on_an_easy_network_comes_back_too() -> None:
+    """Its targets are easier than any of bitcoin's."""
+    network = NETWORKS["regtest"]
+    bits = bits_from_target(network.max_target)
+    value, again = (
+        FairValue(contract(PPS), [(1_400_000_000, bits)], growth_model("flat"), 0, network=network) for _ in range(2)
+    )
+    relearn(again, json.loads(json.dumps(learned(value))))
+    assert learned(again) == learned(value)
+    assert again.value_sat(contract(PPS).start_ns) == value.value_sat(contract(PPS).start_ns) > 0

@@ -125,7 +125,10 @@ def find(journal: Journal) -> tuple[int, dict[str, Any]] | None:
         raise Distrusted(
             f"at entry {sequence} was changed, or is another journal's or version's: its hash does not fit"
         )
-    document: dict[str, Any] = json.loads(text)
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Distrusted(f"at entry {sequence} is no document: {error}") from error
     return sequence, document
 
 
