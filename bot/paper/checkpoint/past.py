@@ -20,6 +20,7 @@ KEPT: Final = 256
 CHUNK: Final = 512
 """How many rows are read at once."""
 LAST: Final = (1 << 63) - 1
+REMEDY: Final = "`fairhash journal forget` drops checkpoint and past, which the next start makes anew from the entries"
 _TEXTS: Final = (
     "SELECT number, text, hash FROM past WHERE venue = ? AND kind = ? AND user = ? AND number BETWEEN ? AND ?"
     " ORDER BY number "
@@ -62,8 +63,7 @@ class Past:
 
     def damaged(self, what: str) -> JournalError:
         """Return the error that says in what way the rows are not those that were written."""
-        remedy = "`fairhash journal forget` drops checkpoint and past, which the next start makes anew from the entries"
-        return JournalError([Problem(str(self._journal.path), what, remedy)])
+        return JournalError([Problem(str(self._journal.path), what, REMEDY)])
 
     def numbers_about(self, kind: str, about: int) -> list[int]:
         """Return the numbers of the rows that are about something, oldest first."""
