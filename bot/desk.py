@@ -179,7 +179,7 @@ class Desk:
         session, state = self.session, self.session.state
         adopt(state, state.accounts[self.name], text)
         session.view.equity_sat = standing(state, state.accounts[self.name]).equity_sat(state.mark_sat, state.time_ns)
-        cids = (order.command.cid for order in state.live if order.command.user == self.name)
+        cids = (order.command.cid for order in state.orders.values() if order.command.user == self.name)
         session.trader.last_cid = max(session.trader.last_cid, *cids, 0)
 
     # Controls -----------------------------------------------------------------------------------------------

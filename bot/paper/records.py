@@ -14,7 +14,7 @@ from bot.core.events import Fill
 from bot.core.exchange import Exchange
 from bot.core.ledger import MARKET
 from bot.core.order import WALLETS
-from bot.paper.checkpoint.past import Gone, Past, Row, Tail
+from bot.paper.checkpoint.past import Past, Row, Tail
 from bot.paper.checkpoint.plain import made
 
 
@@ -109,10 +109,6 @@ class Records:
     def unkept(self) -> list[Row]:
         """Return the rows that are not in the file yet."""
         return [row for rows in self._tails() for row in rows.unkept()]
-
-    def gone(self) -> list[Gone]:
-        """Return nothing: what is in the file stays true."""
-        return []
 
     def keep(self) -> None:
         """Take note that they are, and so are the exchange's fills."""

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from bot.core.events import Bar, Quote
 from bot.core.units import NS_PER_S
-from bot.paper.checkpoint.past import Gone, Past, Row, Tail
+from bot.paper.checkpoint.past import Past, Row, Tail
 from bot.paper.checkpoint.plain import made, plain
 from bot.paper.entries import decode, encode
 
@@ -122,10 +122,6 @@ class Tape:
     def unkept(self) -> list[Row]:
         """Return the rows of the candles that are over and not in the file yet."""
         return [row for candles in self._tails() for row in candles.unkept(but=1)]
-
-    def gone(self) -> list[Gone]:
-        """Return nothing: what is in the file stays true."""
-        return []
 
     def keep(self) -> None:
         """Take note that they are."""

@@ -16,8 +16,6 @@ from bot.core.order import CANCELLED, EXCHANGE, FILLED, OPEN, PARTIAL, Order, Pl
 from bot.core.settlement import reserve, settle_dividends
 from bot.core.state import Loan, State
 from bot.core.units import NS_PER_DAY, NS_PER_S, notional_sat
-from bot.paper.checkpoint.ended import fills_of, named
-from bot.paper.checkpoint.past import Tail
 from bot.venues.report import LoanLine, OfferLine, OrderLine, Report, TradeLine
 
 KIND: Final = "venue"
@@ -61,34 +59,18 @@ def _set(state: State, purse: str, other: str, amount: int) -> None:
 
 def _adopt_trades(state: State, account: Account, since_ns: int, trades: list[TradeLine]) -> None:
     """Let the fills after a time be the venue's."""
-    known = named(state.orders, account.name, (one.cid for one in trades))
-    _take_back(state, account, since_ns)
+    known = {order.command.cid: order.id for order in state.orders.values() if order.command.user == account.name}
+    state.fills[:] = [fill for fill in state.fills if fill.user != account.name or fill.time_ns <= since_ns]
     for one in trades:
-        number = known[one.cid].id if one.cid in known else 0
+        number = known.get(one.cid, 0)
         mark, user = state.mark_sat, account.name
         made = Fill(one.time_ns, number, user, one.wallet, one.size_lots, one.price_sat, one.fee_sat, mark, one.maker)
         state.fills.append(made)
 
 
-def _take_back(state: State, account: Account, since_ns: int) -> None:
-    """Forget the fills of `account` after a time; they are in order of time."""
-    first = len(state.fills)
-    for fill in reversed(state.fills):
-        if fill.time_ns <= since_ns:
-            break
-        first -= 1
-    others = [fill for fill in state.fills[first:] if fill.user != account.name]
-    if isinstance(state.fills, Tail):
-        state.fills.cut(first)
-    else:
-        del state.fills[first:]
-    for fill in others:
-        state.fills.append(fill)
-
-
 def _adopt_orders(state: State, account: Account, lines: list[OrderLine]) -> None:
     """Let the open orders be the venue's; ours that are not among them have ended there."""
-    mine = named(state.orders, account.name, (line.cid for line in lines))
+    mine = {order.command.cid: order for order in state.orders.values() if order.command.user == account.name}
     open_now = []
     for line in lines:
         order = mine.get(line.cid)
@@ -97,14 +79,10 @@ def _adopt_orders(state: State, account: Account, lines: list[OrderLine]) -> Non
         order.size_lots, order.remaining_lots, order.cancelled_lots = line.size_lots, line.remaining_lots, 0
         order.status = OPEN if line.size_lots == line.remaining_lots else PARTIAL
         order.active, order.booked = True, line.price_sat > 0
-        state.orders[order.id] = order  # it may have been among those that had ended
-        if not order.forced:
-            command = order.command
-            state.by_cid[(command.user, command.cid, command.time_ns // NS_PER_DAY)] = order.id  # rounded down
         open_now.append(order)
     for order in state.live:
         if order.command.user == account.name and order not in open_now:
-            filled = sum(fill.size_lots for fill in fills_of(state.fills, order.id))
+            filled = sum(fill.size_lots for fill in state.fills if fill.order_id == order.id)
             order.remaining_lots, order.cancelled_lots = 0, order.size_lots - filled
             order.status = CANCELLED if order.cancelled_lots else FILLED
             order.reason = "VENUE" if order.cancelled_lots else ""

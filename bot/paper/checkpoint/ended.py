@@ -1,21 +1,19 @@
 """Orders of an exchange and their cids: in memory what may still trade and the newest that have ended.
 
-Both look like the whole mapping. An order that has ended does not change, unless a venue of another process says so;
-ids rise with the time of placing.
+Both look like the whole mapping. An order that has ended never changes, and ids rise with the time of placing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from bot.core.events import Fill
 from bot.core.order import Order
 from bot.core.units import NS_PER_DAY
-from bot.paper.checkpoint.past import LAST, Gone, Past, Row, Tail
+from bot.paper.checkpoint.past import LAST, Past, Row
 from bot.paper.checkpoint.plain import made, plain, written
 from bot.paper.entries import cid_key, key_of
 
@@ -45,7 +43,6 @@ class Orders(dict[int, Order]):
         self._past = past
         self._kept_before = 0  # orders with lower ids may be in the file alone
         self._kept: set[int] = set()  # ended, in the file and in memory
-        self._revived: set[int] = set()  # ended in the file; a venue has said that it is not so
 
     def __missing__(self, number: int) -> Order:
         if 0 < number < self._kept_before and (found := self._past.texts(ORDER, "", number, number)):
@@ -58,12 +55,6 @@ class Orders(dict[int, Order]):
             return self[number]
         except KeyError:
             return default
-
-    def __setitem__(self, number: int, order: Order) -> None:
-        super().__setitem__(number, order)
-        if number < self._kept_before:
-            self._kept.discard(number)
-            self._revived.add(number)
 
     def __contains__(self, number: object) -> bool:
         return self.get(number) is not None  # type: ignore[arg-type]
@@ -110,23 +101,7 @@ class Orders(dict[int, Order]):
 
     def __len__(self) -> int:
         kept = self._past.count(ORDER) if self._kept_before else 0
-        return kept + super().__len__() - len(self._kept) - len(self._revived)
-
-    def named(self, user: str, cid: int) -> Order | None:
-        """Return the newest order of a user with a cid, on whatever day."""
-        held = (o for o in reversed(self.in_memory) if o.command.user == user and o.command.cid == cid)
-        found = next(held, None)
-        for number in reversed(self._past.numbers_about(ORDER, cid)):
-            if found is not None and number <= found.id:
-                break
-            order = self.get(number)
-            if order is not None and order.command.user == user:
-                return order  # type: ignore[no-any-return]
-        return found
-
-    def gone(self) -> list[Gone]:
-        """Return the rows that the file has of orders that live again."""
-        return [(self._past.venue, ORDER, "", number, number) for number in sorted(self._revived)]
+        return kept + super().__len__() - len(self._kept)
 
     def unkept(self) -> list[Row]:
         """Return the rows of all that have ended and are not in the file yet."""
@@ -137,7 +112,6 @@ class Orders(dict[int, Order]):
         ended = [order for order in self.in_memory if not order.is_live]
         self._kept.update(order.id for order in ended)
         self._kept_before = next_id
-        self._revived.clear()
         gone = ended[: max(len(ended) - self._past.kept, 0)]
         for order in gone:
             del self[order.id]
@@ -160,8 +134,7 @@ class Orders(dict[int, Order]):
 
     def _row(self, order: Order) -> Row:
         key = None if order.forced else key_of(self._past.venue, order.command)
-        cid = order.command.cid if abs(order.command.cid) <= LAST else None  # more than a column holds
-        return self._past.row(ORDER, "", order.id, written(plain(order)), cid, key)
+        return self._past.row(ORDER, "", order.id, written(plain(order)), None, key)
 
 
 class Cids(dict[Cid, int]):
@@ -195,7 +168,7 @@ class Cids(dict[Cid, int]):
             day = command.time_ns // NS_PER_DAY  # rounded down
             low, high = self._spans.get((command.user, day), (command.cid, command.cid))
             self._spans[(command.user, day)] = (min(low, command.cid), max(high, command.cid))
-            self.pop((command.user, command.cid, day), None)
+            del self[(command.user, command.cid, day)]
 
     def resume(self, live: Iterable[Order], time_ns: int) -> None:
         """Begin with the cids of live orders at a time; of its day and earlier ones the file must be asked."""
@@ -204,20 +177,6 @@ class Cids(dict[Cid, int]):
                 command = order.command
                 self[(command.user, command.cid, command.time_ns // NS_PER_DAY)] = order.id  # rounded down
         self._first_day = time_ns // NS_PER_DAY + 1  # rounded down
-
-
-def named(orders: dict[int, Order], user: str, cids: Iterable[int]) -> dict[int, Order]:
-    """Return the newest order of a user for each of some cids that he has used."""
-    wanted = set(cids)
-    if isinstance(orders, Orders):
-        found = {cid: orders.named(user, cid) for cid in wanted}
-        return {cid: order for cid, order in found.items() if order is not None}
-    return {o.command.cid: o for o in orders.values() if o.command.user == user and o.command.cid in wanted}
-
-
-def fills_of(fills: Sequence[Fill], order_id: int) -> list[Fill]:
-    """Return the fills of an order, oldest first."""
-    return fills.matching(order_id) if isinstance(fills, Tail) else [one for one in fills if one.order_id == order_id]
 
 
 def newest_first(orders: dict[int, Order], placed_by_ns: int) -> Iterator[Order]:

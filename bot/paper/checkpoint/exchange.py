@@ -15,7 +15,7 @@ from bot.core.exchange import Exchange
 from bot.core.ledger import Account
 from bot.core.state import State
 from bot.paper.checkpoint.ended import Cids, Orders
-from bot.paper.checkpoint.past import Gone, Past, Row, Tail
+from bot.paper.checkpoint.past import Past, Row, Tail
 from bot.paper.checkpoint.plain import made, plain
 
 _APART: Final = frozenset(
@@ -67,10 +67,6 @@ class History:
     def unkept(self) -> list[Row]:
         """Return the rows that belong to a checkpoint taken now."""
         return [*self.fills.unkept(), *self.notices.unkept(), *self.orders.unkept()]
-
-    def gone(self) -> list[Gone]:
-        """Return the rows that are no more."""
-        return [*self.fills.gone(), *self.orders.gone()]
 
     def keep(self) -> None:
         """Take note that they are in the file."""

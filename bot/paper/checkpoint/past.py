@@ -28,9 +28,7 @@ _TEXTS: Final = (
 
 T = TypeVar("T")
 Row = tuple[str, str, str, int, int | None, str | None, str, bytes]
-"""venue, kind, user, number, about (a fill's order, an order's cid), key, text, hash: as in the table `past`."""
-Gone = tuple[str, str, str, int, int]
-"""venue, kind, user, first and last number of rows that are to go: a venue has said that they were not so."""
+"""venue, kind, user, number, about (a fill's order), key, text, hash: as in the table `past`."""
 
 
 class Past:
@@ -107,7 +105,6 @@ class Tail(Generic[T]):
         self._most = kept or past.kept
         self._items: list[T] = []
         self._first = self.stored = count
-        self._cut_at: int | None = None
         self.append = self._items.append
 
     def __len__(self) -> int:
@@ -140,14 +137,6 @@ class Tail(Generic[T]):
         assert at == -1 and len(self) > self.stored, "only what is not in the file may change"
         self._items[at] = item
 
-    def cut(self, count: int) -> None:
-        """Forget all but the first `count` items; with the next checkpoint the file does too."""
-        del self._items[max(count - self._first, 0) :]
-        self._first = min(self._first, count)
-        if count < self.stored:
-            self.stored = count
-            self._cut_at = count if self._cut_at is None else min(count, self._cut_at)
-
     def __iter__(self) -> Iterator[T]:
         return self.between(0, len(self))
 
@@ -174,17 +163,6 @@ class Tail(Generic[T]):
             raise self._past.damaged(f"{self._kind} {first} to {last}: {len(rows)} of {count} rows are there")
         return [made(self._hint, json.loads(text)) for _, text in rows]
 
-    def matching(self, about: int) -> list[T]:
-        """Return the items that are about something, oldest first."""
-        assert self._about is not None, "nothing is known of what these are about"
-        kept = [number for number in self._past.numbers_about(self._kind, about) if number < self.stored]
-        fresh = self._items[self.stored - self._first :]
-        return [*(self[number] for number in kept), *(item for item in fresh if self._about(item) == about)]
-
-    def gone(self) -> list[Gone]:
-        """Return the rows that the file has and that were cut off since the last checkpoint."""
-        return [] if self._cut_at is None else [(self._past.venue, self._kind, self._user, self._cut_at, LAST)]
-
     def unkept(self, but: int = 0) -> list[Row]:
         """Return the rows of all that is not in the file yet, the last `but` items left out."""
         rows = []
@@ -195,8 +173,7 @@ class Tail(Generic[T]):
         return rows
 
     def keep(self, but: int = 0) -> None:
-        """Take note that `unkept` rows are in the file and `gone` ones not; let go of all but the newest."""
-        self._cut_at = None
+        """Take note that `unkept` rows are in the file, and let go of all but the newest."""
         self.stored = max(len(self) - but, self.stored)
         gone = min(len(self) - self._most, self.stored) - self._first
         if gone > 0:

@@ -13,17 +13,16 @@ from typing import Any, Final, Protocol
 
 from bot.core import RULES_VERSION
 from bot.errors import FairhashError, JournalError, JournalFullError
-from bot.paper.checkpoint.past import Gone, Row
+from bot.paper.checkpoint.past import Row
 from bot.paper.checkpoint.plain import written
 from bot.paper.entries import Entry
 from bot.paper.journal import Journal
 
-FORM: Final = 2
+FORM: Final = 1
 """Rises with every change of what a document holds: another form is not read, but replayed."""
 EVERY: Final = 2_000
 """Entries between two checkpoints: at most so many are replayed at a start."""
 _PUT_PAST: Final = "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_DROP_PAST: Final = "DELETE FROM past WHERE venue = ? AND kind = ? AND user = ? AND number BETWEEN ? AND ?"
 _PUT: Final = "INSERT OR REPLACE INTO checkpoint VALUES (1, ?, ?, ?)"
 
 
@@ -38,12 +37,8 @@ class Kept(Protocol):
         """Return the rows that are not in the file yet."""
         ...
 
-    def gone(self) -> list[Gone]:
-        """Return the rows that the file has and that are no more."""
-        ...
-
     def keep(self) -> None:
-        """Take note that the file is so."""
+        """Take note that they are."""
         ...
 
 
@@ -97,8 +92,7 @@ class Checkpoints:
             return
         kept, self._tried_at = list(self._kept()), sequence
         try:
-            document, gone = self._document(), [row for one in kept for row in one.gone()]
-            put(self._journal, sequence, digest, document, [row for one in kept for row in one.unkept()], gone)
+            put(self._journal, sequence, digest, self._document(), [row for one in kept for row in one.unkept()])
         except JournalFullError:
             return
         self.taken_at = sequence
@@ -132,20 +126,13 @@ def find(journal: Journal) -> tuple[int, dict[str, Any]] | None:
     return sequence, document
 
 
-def put(
-    journal: Journal,
-    sequence: int,
-    digest: bytes,
-    document: dict[str, Any],
-    past: Sequence[Row],
-    gone: Sequence[Gone] = (),
-) -> None:
-    """Write the checkpoint at an entry, given that entry's hash, with what has ended by then, without what is gone.
+def put(journal: Journal, sequence: int, digest: bytes, document: dict[str, Any], past: Sequence[Row]) -> None:
+    """Write the checkpoint at an entry, given that entry's hash, with what has ended by then; durable on return.
 
-    Durable on return. Raises JournalFullError, without effect, without space, JournalBrokenError when the disk fails.
+    Raises JournalFullError, without effect, when there is no space, and JournalBrokenError when the disk fails.
     """
     text = written(document)
-    journal.store([(_DROP_PAST, gone), (_PUT_PAST, past), (_PUT, [(sequence, text, _hash(digest, text))])])
+    journal.store([(_PUT_PAST, past), (_PUT, [(sequence, text, _hash(digest, text))])])
 
 
 def forget(journal: Journal) -> None:
