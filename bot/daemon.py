@@ -340,5 +340,4 @@ def is_strategys(frame: FrameType | None) -> bool:
     """Return whether a frame is a strategy's, or of a library which it called: the next of ours is who asked it."""
     while frame is not None and not str(frame.f_globals.get("__name__")).startswith("bot."):
         frame = frame.f_back
-    return frame is not None and frame.f_code in ASKING
     return frame is not None and frame.f_code in (*ASKING, *ASKING_FOR_BANDS)

@@ -1,7 +1,7 @@
 """A journal checked from its first entry: every hash, every entry carried out again, the checkpoint held against that.
 
-What is compared is what the checkpoint says and every row of what has ended. Notices of refusals and limits are left
-out: they were told to a strategy that asked, and a replay asks none.
+What is compared is what the checkpoint says and every row of what has ended. Notices of refusals, limits and reports
+are left out: they were told to who asked, and a replay asks nobody.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from bot.core.exchange import Exchange
 from bot.daemon import Daemon
 from bot.errors import JournalError, Problem
 from bot.paper.checkpoint.ended import ORDER
-from bot.paper.checkpoint.past import Past
+from bot.paper.checkpoint.past import LAST, REMEDY, Past
 from bot.paper.checkpoint.plain import plain, written
 from bot.paper.checkpoint.store import Distrusted, find
-from bot.paper.entries import ALL_VENUES
+from bot.paper.entries import ALL_VENUES, HEAD
 from bot.paper.journal import Journal
 from bot.paper.service import Service
 
-TOLD: Final = frozenset({"rejected", "limited"})
+TOLD: Final = frozenset({"rejected", "limited", "adopted"})
 """Kinds of notices that only who asks is told."""
-_REMEDY: Final = "`fairhash journal forget` drops checkpoint and past, which the next start makes anew from the entries"
-_LAST: Final = (1 << 63) - 1
 
 
 class Verified(NamedTuple):
@@ -40,9 +38,8 @@ class Verified(NamedTuple):
 def verify(journal: Journal) -> Verified:
     """Return what was checked. Raises JournalError for the first entry or part of the checkpoint that is wrong."""
     first = next(journal.entries(1, 1), None)
-    if first is None:
-        raise JournalError([Problem(str(journal.path), "is empty", "name the file that `fairhash paper` wrote")])
-    run = Daemon(journal, whole=True) if "strategies" in json.loads(first.text) else Service.whole(journal)
+    head = json.loads(first.text) if first is not None and first.kind == HEAD else {}
+    run = Service.whole(journal) if "facts" in head else Daemon(journal, whole=True)  # which refuses all other heads
     try:
         found = find(journal)
     except Distrusted as why:
@@ -146,10 +143,10 @@ def _compare_rows(journal: Journal, rows: list[_Row]) -> int:
 
 def _stored(past: Past, kind: str, user: str) -> Iterator[tuple[int, str]]:
     first = 0
-    while page := past.texts(kind, user, first, _LAST):
+    while page := past.texts(kind, user, first, LAST):
         yield from page
         first = page[-1][0] + 1
 
 
 def _wrong(journal: Journal, what: str) -> JournalError:
-    return JournalError([Problem(str(journal.path), f"the checkpoint {what}", _REMEDY)])
+    return JournalError([Problem(str(journal.path), f"the checkpoint {what}", REMEDY)])

@@ -57,8 +57,9 @@ def _tell_chain(chain: ChainKnowledge, document: dict[str, Any], height: int | N
     chain._fees.clear()
     chain._fees.extend(_each(_whole, document["fees_sat"]))
     chain._fees_sum_sat = sum(chain._fees)
-    target = target_from_bits(chain.bits, max_target=chain._max_target)
-    chain._begin(_whole(document["epoch_start_ns"]) // NS_PER_S, target)  # exact: whole seconds
+    chain._begin(
+        _whole(document["epoch_start_ns"]) // NS_PER_S, target_from_bits(chain.bits, "bits", chain._max_target)
+    )
     gaps, time_ns = _each(_whole, document["sharpened"])
     if gaps:
         chain._look(gaps, time_ns)

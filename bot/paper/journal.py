@@ -18,10 +18,8 @@ from typing import Any, Final
 from bot.errors import JournalBrokenError, JournalError, JournalFullError, Problem
 from bot.paper import sidecar
 from bot.paper.entries import FIRST_HASH, Entry, next_hash
-from bot.paper.schema import MIGRATIONS
+from bot.paper.schema import APPLICATION_ID, MIGRATIONS, migrate
 
-APPLICATION_ID: Final = 0x46_41_49_52
-"""Says in the file's header that it is ours: `FAIR`."""
 WAIT_S: Final = 1.0
 """How long another owner of the file is waited for."""
 FOLD_ENTRIES: Final = 5_000
@@ -84,7 +82,7 @@ class Journal:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # nobody else's business
         self._connection = _connect(path, synchronous)
         try:
-            _migrate(self._connection)
+            migrate(self._connection)
             row = self._connection.execute("SELECT max(sequence), hash FROM entries").fetchone()
             self.sequence: int = row[0] or 0
             self.hash: bytes = row[1] or FIRST_HASH
@@ -375,18 +373,6 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     if version > len(MIGRATIONS):
         what = f"has version {version}, newer than the {len(MIGRATIONS)} that is known here"
         raise _refused(path, what, "use the newer fairhash that wrote it")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest version, step by step, each step in one transaction."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for number in range(version, len(MIGRATIONS)):
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in MIGRATIONS[number].split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {number + 1}")
-        connection.execute("COMMIT")
 
 
 def _refuse_cut(connection: sqlite3.Connection, path: Path, noted: sidecar.Acknowledged | None, sequence: int) -> None:

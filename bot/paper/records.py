@@ -123,7 +123,10 @@ class Records:
     def document(self) -> dict[str, Any]:
         """Return what the records must know to go on, as plain values; what they hold is counted."""
         self.follow()
-        counts = [{user: len(rows) for user, rows in by_user.items()} for by_user in (self.fills, self.entries)]
+        counts = [
+            {user: len(rows) for user, rows in by_user.items() if rows}  # who only looked has none
+            for by_user in (self.fills, self.entries)
+        ]
         return {"moves": self._moves_read, "fills": counts[0], "entries": counts[1]}
 
     def resume(self, document: dict[str, Any]) -> None:

@@ -6,10 +6,13 @@ be thrown away at any time, and a replay makes them again (docs/adr/0016).
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from bot.paper.entries import KINDS
 
+APPLICATION_ID: Final = 0x46_41_49_52
+"""Says in the file's header that it is ours: `FAIR`."""
 _KINDS = ",".join(f"'{kind}'" for kind in KINDS)
 MIGRATIONS: Final = (
     f"""
@@ -55,3 +58,15 @@ MIGRATIONS: Final = (
     """,
 )
 """Step n brings a file from version n to n + 1; each runs whole or not at all."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest version, step by step, each step in one transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number in range(version, len(MIGRATIONS)):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in MIGRATIONS[number].split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {number + 1}")
+        connection.execute("COMMIT")

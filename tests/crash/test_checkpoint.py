@@ -103,7 +103,7 @@ def test_killed_at_any_write_it_goes_on_from_a_checkpoint_that_is_whole(
     (tmp_path / "cut").mkdir()
     draw, points, seen = random.Random(5), 0, set()
     places = [at for at, op in enumerate(recording.ops) if op.kind != ACK]
-    for at in draw.sample(places, 500):
+    for at in draw.sample(places, 350):
         op = recording.ops[at]
         for torn in (None, draw.randrange(len(op.content))) if op.kind == WRITE and op.content else (None,):
             seen.add(goes_on(after_kill(recording.ops[: at + 1], torn), tmp_path / "cut", recording))

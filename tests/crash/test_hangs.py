@@ -70,7 +70,8 @@ def test_a_strategy_whose_band_hangs_is_halted_alone_and_the_page_goes_on(house:
 
 def test_a_strategy_that_hangs_in_c_ends_the_process_and_is_halted_at_the_third_start(house: House) -> None:
     """No signal handler of Python's runs inside sum(): the kernel's count of processor time ends it."""
-    (house.directory / "stuck.py").write_text(MODULE.format(deed="sum(__import__('itertools').count())"))
+    sooner = "import bot.app.alive\nbot.app.alive.LEAST_S = 1  # than thirty seconds\n"
+    (house.directory / "stuck.py").write_text(sooner + MODULE.format(deed="sum(__import__('itertools').count())"))
     house.write("hold_long", "stuck")
     set_answer_time(house, "100 ms")
     for _ in range(2):

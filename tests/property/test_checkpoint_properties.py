@@ -10,16 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.core.events import BTC
 from bot.core.exchange import Exchange
 from bot.core.ledger import Account
-from bot.core.order import PlaceOrder
+from bot.core.order import EXCHANGE, CancelOrder, Deposit, PlaceOrder
+from bot.core.state import MarketRules
 from bot.core.units import NS_PER_DAY
+from bot.errors import JournalError
 from bot.paper.checkpoint.exchange import document_of, resume
 from bot.paper.checkpoint.past import Tail
 from bot.paper.checkpoint.plain import made, plain, written
+from bot.paper.service import Service
 from bot.verifying import verify
 from tests.checkpoints import CACHES, crash, entries_of, often, plainly, service_of, tell
-from tests.ledgers import START_NS
+from tests.ledgers import START_NS, terms
 from tests.property.test_core_walk import walked
 
 BOUNDED = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -81,6 +85,7 @@ def test_a_service_that_is_killed_and_goes_on_from_checkpoints_has_the_state_of_
     service = service_of(path, walk)
     for name, content in walk.journal:
         tell(service, name, content)
+        service.records().fills["who has none"], service.records().entries["and only looks"]
         if draw.random() < 0.06:
             crash(service.journal)
             service = service_of(path, walk)
@@ -88,7 +93,7 @@ def test_a_service_that_is_killed_and_goes_on_from_checkpoints_has_the_state_of_
             assert service.checkpoints.distrusted == ""
     service.exchange.reach(walk.state.time_ns, walk.state.rank)
     assert plainly(service.exchange.state) == plainly(walk.state)
-    assert {user: list(rows) for user, rows in service.records().entries.items()} == entries_of(walk.exchange)
+    assert {user: list(rows) for user, rows in service.records().entries.items() if rows} == entries_of(walk.exchange)
     for order in walk.state.orders.values():
         known = [walk.state.fills[at] for at, fill in enumerate(walk.state.fills) if fill.order_id == order.id]
         assert service.records().fills_of(order.id) == known
@@ -149,4 +154,35 @@ def test_a_tail_is_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for place in (len(whole), -len(whole) - 1):
         with pytest.raises(IndexError):
             tail[place]
+    service.journal.close()
+
+
+def test_a_row_that_is_gone_or_changed_is_named_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often(monkeypatch, every=5, kept=3)
+    walk = next(found for found in map(walked, range(20)) if len(found.state.fills) > 30)
+    service = service_of(tmp_path / "a.journal", walk)
+    for name, content in walk.journal:
+        tell(service, name, content)
+    fills, file = service.exchange.state.fills, service.journal._connection
+    file.execute("UPDATE past SET text = replace(text, '1', '2') WHERE kind = 'Fill' AND number = 4")
+    assert fills[3] == walk.state.fills[3]
+    with pytest.raises(JournalError, match="Fill 4 of the exchange was changed: its hash does not fit"):
+        list(fills)
+    file.execute("DELETE FROM past WHERE kind = 'Fill' AND number = 4")
+    with pytest.raises(JournalError, match=r"Fill 0 to \d+: \d+ of \d+ rows are there \(`fairhash journal forget`"):
+        list(fills)
+    service.journal.close()
+
+
+def test_a_cid_that_no_column_holds_is_kept_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    often(monkeypatch, every=1, kept=1)
+    service, now = Service.open(tmp_path / "a.journal", terms(), MarketRules(), START_NS), START_NS
+    service.submit(Deposit(now, "ann", BTC, 10**10))
+    orders = [PlaceOrder(now, "ann", (1 << 70) + n, EXCHANGE, 5, 90 * 10**6, active_ns=now) for n in range(5)]
+    numbers = [service.submit(order) for order in orders]
+    for number in numbers:
+        assert service.submit(CancelOrder(now, "ann", number)) == 0  # type: ignore[arg-type]
+    assert [service.submit(order) for order in orders] == numbers, "a retry is the same order"
     service.journal.close()

@@ -50,7 +50,7 @@ def fresh(basis: str, model: str, from_genesis: bool) -> FairValue:
 )
 def test_a_value_that_is_kept_goes_on_to_the_last_bit(basis: str, model: str, from_genesis: bool) -> None:
     draw = random.Random(f"{basis} {model} {from_genesis}")
-    blocks = chain().blocks_between(contract(basis).start_ns, contract(basis).start_ns + 40 * NS_PER_DAY)
+    blocks = chain().blocks_between(contract(basis).start_ns, contract(basis).start_ns + 25 * NS_PER_DAY)
     value = fresh(basis, model, from_genesis)
     cuts = sorted({0, 1, *draw.sample(range(len(blocks)), 3)})
     others: list[FairValue] = []

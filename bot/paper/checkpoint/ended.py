@@ -13,12 +13,11 @@ from typing import Any, Final, TypeVar
 
 from bot.core.order import Order
 from bot.core.units import NS_PER_DAY
-from bot.paper.checkpoint.past import Past, Row
+from bot.paper.checkpoint.past import LAST, Past, Row
 from bot.paper.checkpoint.plain import made, plain, written
 from bot.paper.entries import cid_key, key_of
 
 ORDER: Final = "Order"
-_MOST_ID: Final = (1 << 63) - 1
 Cid = tuple[str, int, int]
 V = TypeVar("V")
 
@@ -70,7 +69,7 @@ class Orders(dict[int, Order]):
 
     def by_id(self, newest: bool, placed_by_ns: int | None = None) -> Iterator[Order]:
         """Yield the orders, oldest or newest first; the latter only as far as they were placed by a time."""
-        most = _MOST_ID if placed_by_ns is None else self._last_placed(placed_by_ns)
+        most = LAST if placed_by_ns is None else self._last_placed(placed_by_ns)
         ids = sorted((number for number in super().__iter__() if number <= most), reverse=newest)
         held = [super(Orders, self).__getitem__(number) for number in ids]
         yield from merge(held, self._filed(newest, most, set(ids)), key=attrgetter("id"), reverse=newest)
@@ -87,21 +86,18 @@ class Orders(dict[int, Order]):
         low, high = 0, max(max(super().keys(), default=0) + 1, self._kept_before)
         while high - low > 1:
             middle = (low + high) // 2  # rounded down
-            near = next(iter(self._near(middle)), None)
+            near = self._near(middle)
             if near is not None and near.command.time_ns > time_ns:
                 high = middle
             else:
                 low = middle
         return low
 
-    def _near(self, number: int) -> Iterator[Order]:
-        """Yield the newest order with an id of at most `number`."""
+    def _near(self, number: int) -> Order | None:
+        """Return the newest order with an id of at most `number`."""
         held = max((one for one in super().__iter__() if one <= number), default=0)
         rows = self._past.texts(ORDER, "", held + 1, min(number, self._kept_before - 1), newest=True)
-        if rows:
-            yield _order(rows[0][1])
-        elif held:
-            yield super().__getitem__(held)
+        return _order(rows[0][1]) if rows else super().get(held)
 
     def __len__(self) -> int:
         kept = self._past.count(ORDER) if self._kept_before else 0

@@ -20,11 +20,18 @@ from bot.paper.journal import Journal
 
 KEPT: Final = 256
 """How many of the newest stay in memory."""
-_CHUNK: Final = 512
+CHUNK: Final = 512
+"""How many rows are read at once."""
+LAST: Final = (1 << 63) - 1
+REMEDY: Final = "`fairhash journal forget` drops checkpoint and past, which the next start makes anew from the entries"
+_TEXTS: Final = (
+    "SELECT number, text, hash FROM past WHERE venue = ? AND kind = ? AND user = ? AND number BETWEEN ? AND ?"
+    " ORDER BY number "
+)
 
 T = TypeVar("T")
 Row = tuple[str, str, str, int, int | None, str | None, str, bytes]
-"""venue, kind, user, number, about (an order's id or a time), key, text, hash: as in the table `past`."""
+"""venue, kind, user, number, about (a fill's order), key, text, hash: as in the table `past`."""
 
 
 class Past:
@@ -46,15 +53,18 @@ class Past:
 
         Raises JournalError for a row that was changed.
         """
-        order = "DESC" if newest else "ASC"
-        question = f"SELECT number, text, hash FROM past WHERE venue = ? AND kind = ? AND user = ? AND number BETWEEN ? AND ? ORDER BY number {order} LIMIT {_CHUNK}"  # noqa: S608, E501 - constants
-        rows = self._journal.rows(question, (self.venue, kind, user, first, last))
+        question = _TEXTS + ("DESC" if newest else "ASC") + " LIMIT ?"
+        rows = self._journal.rows(question, (self.venue, kind, user, first, last, CHUNK))
         for number, text, digest in rows:
             if digest != self._hash(kind, user, number, text):
-                what = f"{kind} {number} of {self.venue or 'the exchange'} was changed: its hash does not fit"
-                remedy = "`fairhash journal forget` makes checkpoint and past anew from the entries"
-                raise JournalError([Problem(str(self._journal.path), what, remedy)])
+                raise self.damaged(
+                    f"{kind} {number} of {self.venue or 'the exchange'} was changed: its hash does not fit"
+                )
         return [(number, text) for number, text, _ in rows]
+
+    def damaged(self, what: str) -> JournalError:
+        """Return the error that says in what way the rows are not those that were written."""
+        return JournalError([Problem(str(self._journal.path), what, REMEDY)])
 
     def numbers_about(self, kind: str, about: int) -> list[int]:
         """Return the numbers of the rows that are about something, oldest first."""
@@ -143,14 +153,14 @@ class Tail(Generic[T]):
     def __reversed__(self) -> Iterator[T]:
         for at in range(len(self) - 1, self._first - 1, -1):
             yield self._items[at - self._first]
-        for last in range(self._first - 1, -1, -_CHUNK):
-            yield from reversed(self._read(max(last - _CHUNK + 1, 0), last))
+        for last in range(self._first - 1, -1, -CHUNK):
+            yield from reversed(self._read(max(last - CHUNK + 1, 0), last))
 
     def between(self, start: int, stop: int) -> Iterator[T]:
         """Yield the items from `start` up to, and without, `stop`."""
         at = start
         while at < min(stop, self._first):
-            last = min(at + _CHUNK, stop, self._first) - 1
+            last = min(at + CHUNK, stop, self._first) - 1
             yield from self._read(at, last)
             at = last + 1
         for number in range(at, stop):
@@ -158,7 +168,9 @@ class Tail(Generic[T]):
 
     def _read(self, first: int, last: int) -> list[T]:
         rows = self._past.texts(self._kind, self._user, first, last)
-        assert len(rows) == last - first + 1, f"{self._kind} {first} to {last}: {len(rows)} rows are there"
+        count = last - first + 1
+        if len(rows) != count:
+            raise self._past.damaged(f"{self._kind} {first} to {last}: {len(rows)} of {count} rows are there")
         return [made(self._hint, json.loads(text)) for _, text in rows]
 
     def unkept(self, but: int = 0) -> list[Row]:

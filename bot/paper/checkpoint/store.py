@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from bot.core import RULES_VERSION
@@ -120,11 +120,14 @@ def find(journal: Journal) -> tuple[int, dict[str, Any]] | None:
         raise Distrusted(
             f"at entry {sequence} was changed, or is another journal's or version's: its hash does not fit"
         )
-    document: dict[str, Any] = json.loads(text)
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Distrusted(f"at entry {sequence} is no document: {error}") from error
     return sequence, document
 
 
-def put(journal: Journal, sequence: int, digest: bytes, document: dict[str, Any], past: list[Row]) -> None:
+def put(journal: Journal, sequence: int, digest: bytes, document: dict[str, Any], past: Sequence[Row]) -> None:
     """Write the checkpoint at an entry, given that entry's hash, with what has ended by then; durable on return.
 
     Raises JournalFullError, without effect, when there is no space, and JournalBrokenError when the disk fails.
