@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.app.ending import until_told
 from bot.app.outcome import Outcome
-from bot.core.events import Block
+from bot.core.events import BTC, CONTRACT, Block, SwapRate
 from bot.feed_settings import CCXT
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ async def trade_live(settings: Settings, options: Namespace, clock: Clock, **ccx
     try:
         journal = _journal(settings, options)  # ours from here on: nobody else books what the chain is asked for
         try:
+            if settings.config.swap is not None:
+                feed.remember(last_rates(journal))
             last, last_hash = _last_block(journal)
             await feed.start(last, last_hash, options.accept_chain)
             epochs = [(epoch.start_s, epoch.bits) for epoch in feed.epochs]
@@ -146,19 +148,32 @@ def _last_block(journal: Journal) -> tuple[Block | None, str]:
     """Return the last block that was booked and its hash, as far as they are known."""
     from bot.paper.entries import NOTE, Control
 
-    end, noted = journal.sequence, ""
+    noted = ""
+    for content in _newest_first(journal, Block.__name__, Control.__name__):
+        if isinstance(content, Block):
+            return content, noted
+        if isinstance(content, Control) and content.action == NOTE:
+            noted = content.text
+    return None, ""
+
+
+def last_rates(journal: Journal) -> list[SwapRate]:
+    """Return the last swap rate of each asset that was taken in."""
+    found: dict[int, SwapRate] = {}
+    for rate in _newest_first(journal, SwapRate.__name__):
+        found.setdefault(rate.asset, rate)
+        if len(found) == len((BTC, CONTRACT)):
+            break
+    return list(found.values())
+
+
+def _newest_first(journal: Journal, *kinds: str) -> Iterator[Any]:
+    """Yield what the entries of these kinds say, the newest first."""
+    end = journal.sequence
     while end > 1:
         first = max(end - 999, 2)
-        for entry in reversed(list(journal.entries(first, end))):
-            if entry.kind not in (Block.__name__, Control.__name__):
-                continue
-            content = entry.content()
-            if isinstance(content, Block):
-                return content, noted
-            if isinstance(content, Control) and content.action == NOTE:
-                noted = content.text
+        yield from (entry.content() for entry in reversed(list(journal.entries(first, end))) if entry.kind in kinds)
         end = first - 1
-    return None, ""
 
 
 def refuse_other_chain(journal: Journal, epochs: Sequence[tuple[int, int]]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
 from bot.chain.chain import load as load_chain
@@ -133,6 +133,11 @@ class LiveFeed:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             await self.close()
+
+    def remember(self, rates: Iterable[SwapRate]) -> None:
+        """Take note of the last swap rate of each asset that was told before a restart."""
+        if isinstance(self.swaps, FundingBook):
+            self.swaps.told.update((rate.asset, rate) for rate in rates)
 
     def proof(self, event: Any) -> str:
         """Return what names an event beyond what it says: the hash of a block, nothing for all else."""

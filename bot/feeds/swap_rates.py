@@ -80,7 +80,8 @@ class FundingBook:
         self._term_days = term_days
         self._poll_ns = poll_ns
         self._repeat_ns = repeat_ns
-        self._told: dict[int, SwapRate] = {}
+        self.told: dict[int, SwapRate] = {}
+        """The last rate of each asset that was told, before a restart too: set it then, or all counts as new again."""
 
     async def start(self) -> None:
         """Ask once. Raises WrongMarketError if ccxt knows no public funding book there, or a SourceError."""
@@ -95,9 +96,9 @@ class FundingBook:
         while True:
             for asset in (CONTRACT, BTC):
                 rate = await self._asked(asset)
-                last = self._told.get(asset)
+                last = self.told.get(asset)
                 if last is None or rate[1:] != last[1:] or rate.time_ns - last.time_ns >= self._repeat_ns:
-                    self._told[asset] = rate
+                    self.told[asset] = rate
                     yield rate
             await self._market.clock.sleep_ns(self._poll_ns)
 
@@ -114,7 +115,7 @@ class FundingBook:
         offers = [offer for offer in offers_of(rows, market.scale) if offer.days >= self._term_days]
         now_ns = market.clock.now_ns()
         if not offers:  # nobody lends: the last rate is still the last that was paid
-            last = self._told.get(asset)
+            last = self.told.get(asset)
             return SwapRate(now_ns, asset, last.rate_ppb_day if last else 0, 0)
         cheapest = min(offer.rate_ppb_day for offer in offers)
         amount = sum((offer.amount for offer in offers if offer.rate_ppb_day == cheapest), Decimal(0))

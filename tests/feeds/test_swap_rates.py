@@ -6,15 +6,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bot.core.events import BTC, CONTRACT, SwapRate
+from bot.app.paper import last_rates
+from bot.core.events import BTC, CONTRACT, Quote, SwapRate
 from bot.core.units import NS_PER_S
 from bot.feeds.ccxt_feed import CcxtQuotes
 from bot.feeds.ccxt_market import POLL, STREAM, CcxtMarket
 from bot.feeds.errors import AnswerError, WrongMarketError
+from bot.feeds.join import LiveFeed
 from bot.feeds.swap_rates import FundingBook, StatedRates, offers_of
+from bot.paper.entries import ALL_VENUES, HEAD, encode
+from bot.paper.journal import Journal
 from tests.feeds.chains import ManualClock
 from tests.feeds.fake_exchange import FakeExchange
 from tests.feeds.test_ccxt_feed import ONE, RULES
@@ -91,6 +96,30 @@ def test_where_nobody_lends_for_so_long_nothing_can_be_had_at_the_last_rate() ->
         assert (await scene.take())[1:] == (CONTRACT, 10_000_001, 0)
 
     play(act)
+
+
+def test_what_was_told_before_a_restart_does_not_count_as_new_and_is_the_last_rate_of_a_book_that_is_empty() -> None:
+    async def act(scene: Scene) -> None:
+        await scene.start()
+        before = [await scene.take(), await scene.take()]
+        again = FundingBook(scene.quotes.market, 2, 60 * NS_PER_S, 600 * NS_PER_S)
+        feed = LiveFeed("test", scene.quotes, None, scene.clock, 1 << 62, swaps=again)
+        feed.remember(before)
+        scene.exchange.funding["fTH1"] = "[]"
+        first = await asyncio.wait_for(anext(again.events(before[-1].time_ns)), 60)
+        assert first[1:] == (CONTRACT, 10_000_001, 0), "at the last rate, and no bitcoin before the book has changed"
+
+    play(act)
+
+
+def test_the_last_rate_of_each_asset_is_found_in_the_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.journal")
+    journal.append(HEAD, ALL_VENUES, 0, "{}")
+    rates = [SwapRate(time_ns, time_ns % 2, 100 + time_ns, 5) for time_ns in range(1, 7)]
+    for event in (*rates, *(Quote(time_ns, 1, 1, 2, 1) for time_ns in range(7, 3_000))):
+        journal.append(type(event).__name__, ALL_VENUES, event.time_ns, encode(event))
+    assert last_rates(journal) == [rates[-1], rates[-2]]
+    journal.close()
 
 
 @pytest.mark.parametrize(
