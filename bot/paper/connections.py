@@ -27,7 +27,7 @@ _log.addFilter(_is_ours)
 class Limits(NamedTuple):
     """What a connection may take: seconds for its first request's head, for a body, idle, to read an answer; how many.
 
-    The head of a second request must come while it counts as idle.
+    The head of a second request must come while it counts as idle. `streams` of them may be WebSockets.
     """
 
     head_s: float = 10.0
@@ -35,6 +35,7 @@ class Limits(NamedTuple):
     idle_s: float = 75.0
     write_s: float = 10.0
     connections: int = 1_000
+    streams: int = 200
 
 
 class Connections(web.Server):

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 from bot.errors import ConfigError, FairhashError, JournalFullError, Problem
 from bot.paper.bitfinex.protocol import Protocol, Request, no_space
 from bot.paper.bitfinex.refusals import BAD_REQUEST, MAINTENANCE
-from bot.paper.bitfinex.stream import Stream
+from bot.paper.bitfinex.stream import Boards, Stream
 from bot.paper.bitfinex.terms import NS_PER_MS
 from bot.paper.bitfinex.wire import MAX_BODY_BYTES, write
 from bot.paper.connections import Connections, Limits
@@ -62,6 +62,7 @@ class Server:
         self._limits = limits or Limits()
         self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
         self._sessions: set[Session] = set()
+        self._boards = Boards()
         self._names: set[str] = set()
         self._failed: asyncio.Future[None] | None = None
         self._commit_s = 0.0
@@ -80,7 +81,12 @@ class Server:
         self._failed = loop.create_future()
         limits = self._limits
         http = self._http = Connections(
-            self._answer, limits, max_line_size=MAX_LINE, max_field_size=MAX_LINE, max_headers=MAX_HEADERS
+            self._serve,
+            limits,
+            auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            max_headers=MAX_HEADERS,
         )
         market = asyncio.create_task(self._market.run(self._publish))
         settled = asyncio.create_task(self._market.settled.wait())
@@ -111,6 +117,16 @@ class Server:
                 await market
 
     # HTTP ---------------------------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer; a client that goes away meanwhile is no fault, and what else is raised is one of ours."""
+        try:
+            return await self._answer(request)
+        except ConnectionError:
+            return _reply(400, b"", close=True)  # nobody reads it
+        except Exception as error:
+            self._fail(error)
+            raise
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._http.heard(request)
@@ -204,6 +220,7 @@ class Server:
     def _publish(self) -> None:
         """Tell every stream what has changed."""
         try:
+            self._boards.turn()
             for session in list(self._sessions):
                 session.tell(session.stream.changes())
         except Exception as error:  # noqa: BLE001 - it ends the exchange, and is told there
@@ -212,9 +229,11 @@ class Server:
     # WebSocket ----------------------------------------------------------------------------------------------
 
     async def _talk(self, request: web.BaseRequest) -> web.StreamResponse:
+        if len(self._sessions) >= self._limits.streams:
+            return _reply(503, write(["error", MAINTENANCE, "maintenance: as many streams are open as can be served"]))
         socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=30.0, compress=False)
         await socket.prepare(request)
-        session = Session(socket, Stream(self._protocol))
+        session = Session(socket, Stream(self._protocol, self._boards))
         self._sessions.add(session)
         session.tell(session.stream.opened())
         writing = asyncio.create_task(session.write())
@@ -229,6 +248,8 @@ class Server:
 
                 answers = await self._done(job)
                 session.tell(answers if isinstance(answers, list) else [NO_SPACE])
+        except ConnectionError:  # it has gone without a farewell
+            pass
         finally:
             self._sessions.discard(session)
             writing.cancel()

@@ -88,6 +88,9 @@ def test_trap_1_any_side_but_buy_is_a_sale_and_bounds_are_not_checked(
     with pytest.raises(ccxt.InsufficientFunds):  # there are no contracts to sell
         bench.client(number=str, carry=road).create_order(TH1, "limit", "Buy ", 1, 1.9)
     assert road.last("w/order/submit")["amount"] == "-1"
+    with pytest.raises(ccxt.InsufficientFunds):  # nor for a purchase of less than none
+        bench.client(number=str, carry=road).create_order(TH1, "limit", "buy", -1, 1.9)
+    assert road.last("w/order/submit")["amount"] == "-1"
 
 
 def test_trap_1_sides_and_bounds_of_the_venue(bench: Bench, road: Road, venue: CcxtVenue) -> None:
@@ -143,6 +146,8 @@ def test_trap_4_a_price_that_the_client_would_round_is_refused(bench: Bench, roa
     assert isinstance(answer, Rejection) and answer.code == "BAD_PRICE" and "10.0005" in answer.detail
     assert len(road.sent) == sent
     assert isinstance(venue.submit(order(bench, 2, 100, 199_990_000)), int)
+    assert ccxt_client.amount_to_precision(TH1, Decimal("0.123456789")) == "0.12345678"
+    assert venue._terms.size(1) == Decimal("0.01"), "no lot has more than 8 decimals: Terms refuses such a contract"
 
 
 def test_trap_5_cancel_all_orders_ignores_its_symbol_so_orders_are_cancelled_one_by_one(
@@ -153,6 +158,8 @@ def test_trap_5_cancel_all_orders_ignores_its_symbol_so_orders_are_cancelled_one
     assert venue.submit(CancelOrder(bench.state.time_ns, "ann", first)) == 0  # type: ignore[arg-type]
     assert [path for path, _ in road.sent if "cancel" in path] == ["w/order/cancel"]
     assert len(venue.open_order_ids()) == 1
+    bench.client(carry=road).cancel_all_orders("ANY/SYMBOL")
+    assert road.sent[-1] == ("w/order/cancel/multi", {"all": 1}) and venue.open_order_ids() == set()
 
 
 def test_trap_6_an_acknowledged_order_may_be_dead_already(bench: Bench, venue: CcxtVenue) -> None:
@@ -188,6 +195,30 @@ def test_trap_8_statuses_are_read_from_the_row(bench: Bench, road: Road, venue: 
     assert venue.open_order_ids() == set() and venue.position_lots() == 0
 
 
+@pytest.mark.parametrize("status", ["POSTONLY CANCELED", "IOC CANCELED", "FILLORKILL CANCELED", "RSN_BOOK_SLIP"])
+def test_trap_8_a_status_that_the_client_does_not_map_is_no_matter_to_us(
+    bench: Bench, road: Road, venue: CcxtVenue, status: str
+) -> None:
+    """An order that has ended in such words is found by its cid, and what is open is what the venue lists as open."""
+    lose(road, "order/submit", once=True)
+    number = venue.submit(order(bench, 7, 100, 150_000_000))
+    bench.service.submit(CancelOrder(bench.state.time_ns, "ann", number))  # type: ignore[arg-type]
+    row = json.loads(bench.carry(signed(bench, "/v2/auth/r/orders/tTH1BTC/hist"))[1])[0]
+    row[13] = status
+    assert bench.client().parse_order({"result": row})["status"] == status, "handed on as it came"
+    road.spoil = lambda path, reply: (200, json.dumps([row]).encode()) if path.endswith("/hist") else reply
+    assert venue._look_for_order(order(bench, 7, 100, 150_000_000), 100) == number
+    assert venue.open_order_ids() == set()
+
+
+def signed(bench: Bench, path: str) -> Request:
+    """Return a request as the client would send it."""
+    made = bench.client()
+    asked = made.sign(path.removeprefix("/v2/"), ["private"], "POST", {})
+    headers = {name.lower(): value for name, value in asked["headers"].items()}
+    return Request("POST", path, "", headers, asked["body"].encode())
+
+
 def test_trap_9_no_type_is_sent_that_comes_back_as_none(bench: Bench, road: Road, venue: CcxtVenue) -> None:
     assert (
         bench.client().parse_order({"result": [1, None, 1, "tTH1BTC", 0, 0, 1, 1, "IOC", *[None] * 23]})["type"] is None
@@ -199,6 +230,31 @@ def test_trap_9_no_type_is_sent_that_comes_back_as_none(bench: Bench, road: Road
     assert kinds == {"MARKET", "LIMIT"}
     rows = bench.client(carry=road).fetch_open_orders(TH1)
     assert {row["type"] for row in rows} == {"market", "limit"}
+
+
+def test_trap_9_that_an_order_only_reduces_is_read_from_the_flags_of_its_row(
+    bench: Bench, road: Road, venue: CcxtVenue
+) -> None:
+    to_margin(bench, venue)
+    venue.submit(order(bench, 1, 100, 0, TRADING))
+    bench.quote(199_000_000, 201_000_000)
+    venue.submit(order(bench, 2, -50, 220_000_000, TRADING, reduce_only=True))
+    (read,) = bench.client(carry=road).fetch_open_orders(TH1)
+    assert read["reduceOnly"] is None, "the client says nothing"
+    (line,) = venue.report(bench.state.mark_sat).orders
+    assert line.reduce_only and not line.post_only
+
+
+def test_trap_10_a_cancellation_by_cid_names_its_day(bench: Bench, road: Road, venue: CcxtVenue) -> None:
+    number = venue.submit(order(bench, 7, 100, 150_000_000))
+    theirs = bench.client(carry=road)
+    with pytest.raises(ccxt.BaseError):  # without its day the client sends nothing that could be understood
+        theirs.cancel_order("", TH1, {"clientOrderId": 7})
+    assert venue.open_order_ids() == {number}
+    venue.books = (bench.state, bench.state.accounts["ann"])
+    venue._order_ids.clear()  # as after a start: only our own books know it
+    assert venue.submit(CancelOrder(bench.state.time_ns, "ann", number)) == 0  # type: ignore[arg-type]
+    assert road.last("w/order/cancel") == {"cid": 7, "cid_date": "2014-09-15"} and venue.open_order_ids() == set()
 
 
 def test_trap_10_the_cid_is_a_whole_number_and_is_looked_for_among_open_and_ended_orders(

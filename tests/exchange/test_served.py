@@ -40,12 +40,13 @@ def test_sync_and_async_clients_trade_with_each_other(tmp_path: Path) -> None:
         assert [(t["side"], t["price"]) for t in ann.fetch_trades(TH1)] == [("buy", 2.01), ("buy", 2.02)]
 
 
-def test_a_client_that_watches_is_told_of_everything_of_its_own(tmp_path: Path) -> None:
-    """Trap 15: in ccxt.pro the client id is read from the group's place, the fee's sign is REST's reversed."""
+def test_trap_15_a_client_that_watches_is_told_of_everything_of_its_own(tmp_path: Path) -> None:
+    """In ccxt.pro the client id is read from the group's place, the fee's sign is REST's reversed; no positions."""
 
     async def watch(live: Live) -> None:
         settings = {**live.settings(), "newUpdates": True}
         async with ccxt.pro.bitfinex(settings) as ann:
+            assert not ann.has["watchPositions"]
             book = await ann.watch_order_book(TH1)
             assert (book["bids"][0][:2], book["asks"][0][:2]) == ([1.99, 5.0], [2.01, 5.0])
             assert (await ann.watch_ticker(TH1))["last"] == 2.0

@@ -81,6 +81,10 @@ class Flood(NamedTuple):
     burst: int = 2_000
 
 
+PUBLIC_FLOOD: Final = Flood(per_second=200, burst=1_000)
+"""How many requests a second all together may send that nobody has signed for."""
+
+
 class Bucket:
     """What a key may still send; refills with the wall clock. Counted in thousandths of a request."""
 
@@ -171,6 +175,7 @@ class Protocol:
         self.terms = Terms(venue.exchange.state.contract)
         self._flood = flood or Flood()
         self._buckets: dict[str, Bucket] = {}
+        self._public = Bucket(PUBLIC_FLOOD, 0)
 
     @property
     def state(self) -> State:
@@ -205,6 +210,8 @@ class Protocol:
         if parts[2:3] != ("auth",):
             if request.method != "GET":
                 raise RefusedError(BAD_REQUEST, "method: invalid (public paths are read with GET)")
+            if not self._public.take(arrived_ms):
+                raise RefusedError(TOO_MANY, "ratelimit: error")
             endpoint, given = _route(_PUBLIC, parts[2:])
             return endpoint(Call(self, "", {}, request.query, now_ms), *given)
         if request.method != "POST":
@@ -228,13 +235,17 @@ class Protocol:
             raise RefusedError(BAD_KEY, "apikey: invalid" if key is None else "apikey: digest invalid")
         return key
 
-    def admit(self, key: Key, nonce: str, arrived_ms: int) -> None:
-        """Count a request of a key against its flood limit and use up its nonce; raises RefusedError."""
+    def count(self, key: Key, arrived_ms: int) -> None:
+        """Count a request of a key against its flood limit; raises RefusedError."""
         bucket = self._buckets.get(key.name)
         if bucket is None:
             bucket = self._buckets[key.name] = Bucket(self._flood, arrived_ms)
         if not bucket.take(arrived_ms):
             raise RefusedError(TOO_MANY, "ratelimit: error")
+
+    def admit(self, key: Key, nonce: str, arrived_ms: int) -> None:
+        """Count a request of a key against its flood limit and use up its nonce; raises RefusedError."""
+        self.count(key, arrived_ms)
         whole = nonce.isascii() and nonce.isdecimal() and len(nonce) < 20 and 0 < int(nonce) <= MAX_NONCE
         if not whole or not self.venue.rise(key.name, int(nonce)):
             raise RefusedError(SMALL_NONCE, "nonce: small")

@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from bot.paper.bitfinex import funding, orders, public
 from bot.paper.bitfinex.asked import Range
-from bot.paper.bitfinex.protocol import Call, Protocol
-from bot.paper.bitfinex.refusals import BAD_KEY, RefusedError, bad
+from bot.paper.bitfinex.protocol import Bucket, Call, Flood, Protocol
+from bot.paper.bitfinex.refusals import BAD_KEY, TOO_MANY, RefusedError, bad
 from bot.paper.bitfinex.watched import Watched
 from bot.paper.bitfinex.wire import read_value
+from bot.paper.keys import Key
 
 MAX_CHANNELS: Final = 30
 Message = Any
-Rows = list[list[Any]]
+Asked = tuple[Any, ...]
 _COMMANDS: Final[Mapping[str, Callable[[Call], Any]]] = {
     "on": orders.submit,
     "ou": orders.replace,
@@ -32,25 +33,56 @@ _COMMANDS: Final[Mapping[str, Callable[[Call], Any]]] = {
 }
 
 
+Board = dict[Any, list[Any]]
+_TALK: Final = Flood(per_second=50, burst=300)
+"""How many messages a connection may send that nobody has signed for."""
+
+
+class Boards:
+    """What public channels show, worked out once for all who watch; while nothing changes it stays the same object."""
+
+    def __init__(self) -> None:
+        self._known: dict[Asked, Board] = {}
+        self._now: dict[Asked, Board] = {}
+
+    def turn(self) -> None:
+        """Something may have happened: look anew."""
+        self._now.clear()
+
+    def show(self, asked: Asked, rows: Callable[[], Board]) -> Board:
+        """Return what the channel that was asked for so shows now."""
+        board = self._now.get(asked)
+        if board is None:
+            board, known = rows(), self._known.get(asked)
+            board = known if known is not None and known == board else board
+            self._now[asked] = self._known[asked] = board
+        return board
+
+
 class Channel:
     """One public subscription: what was told last, by key, and how to see what is to be told now."""
 
-    __slots__ = ("number", "rows", "told", "trades_told")
+    __slots__ = ("asked", "number", "rows", "told", "trades_told")
 
-    def __init__(self, number: int, rows: Callable[[], dict[Any, list[Any]]] | None, trades_told: int) -> None:
+    def __init__(self, number: int, asked: Asked, rows: Callable[[], Board] | None, trades_told: int) -> None:
         self.number = number
+        self.asked = asked
         self.rows = rows
-        self.told: dict[Any, list[Any]] = rows() if rows else {}
+        self.told: Board = rows() if rows else {}
         self.trades_told = trades_told
 
 
 class Stream:
     """The talk of one connection. What `receive` returns may be sent once the group that it ran in has ended."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, boards: Boards | None = None) -> None:
+        """Begin; `boards` are shared by all streams of a server."""
         self._protocol = protocol
+        self._boards = boards or Boards()
+        self._key: Key | None = None
+        self._bucket: Bucket | None = None
         self._channels: dict[int, Channel] = {}
-        self._asked: dict[tuple[Any, ...], int] = {}
+        self._asked: dict[Asked, int] = {}
         self._numbers = count(1)
         self._watched: Watched | None = None
 
@@ -62,6 +94,7 @@ class Stream:
     def receive(self, text: bytes, now_ms: int, arrived_ms: int) -> list[Message]:
         """Return the answers to one message; a wrong one is answered with an error, in the protocol's shape."""
         try:
+            self._count(arrived_ms)
             message = read_value(text)
             if isinstance(message, list):
                 return self._command(message, now_ms)
@@ -82,8 +115,18 @@ class Stream:
         except RefusedError as refusal:
             return [{"event": "error", "code": refusal.code, "msg": refusal.text}]
 
+    def _count(self, arrived_ms: int) -> None:
+        """Count a message against its key's flood limit, before that against the connection's; raises RefusedError."""
+        if self._key is not None:
+            self._protocol.count(self._key, arrived_ms)
+            return
+        if self._bucket is None:
+            self._bucket = Bucket(_TALK, arrived_ms)
+        if not self._bucket.take(arrived_ms):
+            raise RefusedError(TOO_MANY, "ratelimit: error")
+
     def changes(self) -> list[Message]:
-        """Return what is to be told now that something may have happened."""
+        """Return what is to be told now that something may have happened, and the boards were turned."""
         told = [message for channel in self._channels.values() for message in self._news(channel)]
         return told + (self._watched.changes() if self._watched else [])
 
@@ -95,7 +138,7 @@ class Stream:
         if len(self._channels) >= MAX_CHANNELS:
             raise RefusedError(10305, f"reached the limit of {MAX_CHANNELS} channels")
         answer: dict[str, Any] = {"event": "subscribed", "channel": name, "chanId": next(self._numbers)}
-        rows: Callable[[], dict[Any, list[Any]]] | None = None
+        rows: Callable[[], Board] | None = None
         if name == "candles":
             key = message.get("key")
             step_ns = public.frame_ns(terms, key if isinstance(key, str) else "")
@@ -114,7 +157,7 @@ class Stream:
         asked = (name, answer.get("key"), answer.get("prec"), answer.get("len"))
         if asked in self._asked:
             raise RefusedError(10301, "already subscribed")
-        channel = Channel(answer["chanId"], rows, len(state.fills))
+        channel = Channel(answer["chanId"], asked, rows, len(state.fills))
         self._channels[channel.number] = channel
         self._asked[asked] = channel.number
         first: Any = list(channel.told.values())
@@ -124,7 +167,7 @@ class Stream:
             first = public.trade_rows(terms, state, max(len(state.fills) - 30, 0), len(state.fills))[::-1]
         return [answer, [channel.number, first]]
 
-    def _book(self, message: Mapping[str, Any], answer: dict[str, Any]) -> Callable[[], dict[Any, list[Any]]]:
+    def _book(self, message: Mapping[str, Any], answer: dict[str, Any]) -> Callable[[], Board]:
         precision, depth = message.get("prec", "P0"), message.get("len", 25)
         depth = int(depth) if depth in ("1", "25", "100", "250") else depth
         if precision not in public.BOOKS or depth not in (1, 25, 100, 250):
@@ -134,7 +177,7 @@ class Stream:
         protocol = self._protocol
         raw = precision == "R0"
 
-        def rows() -> dict[Any, list[Any]]:
+        def rows() -> Board:
             # Of one price there may be a bid and an ask of users who cannot trade: the sign tells them apart.
             found = made(protocol.terms, protocol.state, protocol.tape, depth)
             return {(row[0] if raw else (row[0], row[2] > 0)): row for row in found}
@@ -156,7 +199,9 @@ class Stream:
             fresh = public.trade_rows(self._protocol.terms, state, channel.trades_told, len(state.fills))
             channel.trades_told = len(state.fills)
             return [[channel.number, kind, row] for row in fresh for kind in ("te", "tu")]
-        now = channel.rows()
+        now = self._boards.show(channel.asked, channel.rows)
+        if now is channel.told:
+            return []
         gone = [_gone(key, row) for key, row in channel.told.items() if key not in now]
         fresh = [row for key, row in now.items() if channel.told.get(key) != row]
         channel.told = now
@@ -174,6 +219,7 @@ class Stream:
             signature = str(message.get("authSig", ""))[:200]
             key = self._protocol.signed_by(str(message.get("apiKey", ""))[:200], payload.encode(), signature)
             self._protocol.admit(key, nonce, arrived_ms)
+            self._key = key
             self._watched = Watched(self._protocol, Call(self._protocol, key.user, {}, "", now_ms))
         except RefusedError as refusal:
             failed = {"event": "auth", "status": "FAILED", "chanId": 0, "code": refusal.code, "msg": refusal.text}
