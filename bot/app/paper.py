@@ -53,10 +53,13 @@ async def _replay(settings: Settings, options: Namespace) -> Running:
     run = load()
     exchange: Served | None = None
     if options.exchange is not None:
-        from bot.app.remote import served
+        from bot.app.remote import SHOWN, served
 
         exchange = served(options.exchange, options.keys, [entry.name for entry in run.settings.strategies])
-    feed, journal = replay_feed(run), _journal(settings, options)
+    feed = replay_feed(run)
+    if exchange is not None:
+        feed.name = SHOWN + feed.name
+    journal = _journal(settings, options)
     speed = DEFAULT_SPEED if options.speed is None else options.speed
     running = Running(run, load, journal, feed, speed, options.json, options.venue, exchange=exchange)
     try:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEYS_VARIABLE: Final = "FAIRHASH_VENUE_KEYS"
 """Lines of user:key:secret in the environment, in the place of a file; the user is the strategy's name."""
+SHOWN: Final = "what an exchange shows of the "
+"""Begins the name of the feed in the journal of a daemon that trades on a served exchange: it cannot go on without."""
 LOOK_S: Final = 0.05
 """How long a market that has nothing new is left alone."""
 AWAY_S: Final = 0.5
@@ -133,7 +135,7 @@ def _is_over(events: list[Any], says: Mapping[str, Any], end_ns: int) -> bool:
 
 def _refuse_other(running: Running, says: Mapping[str, Any]) -> None:
     """Refuse an exchange for another contract, other rules, another start or another market."""
-    wanted = {"feed": running.feed.name, "terms": terms_hash(running.daemon.head)}
+    wanted = {"feed": running.feed.name.removeprefix(SHOWN), "terms": terms_hash(running.daemon.head)}
     names = {"feed": "market", "terms": "contract, rules or start"}
     other = [names[name] for name, value in wanted.items() if says.get(name) != value]
     if other:

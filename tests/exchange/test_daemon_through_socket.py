@@ -248,6 +248,9 @@ def test_another_market_another_exchange_and_a_wrong_secret_are_refused_by_name(
     pair.until(daemon, lambda status: status["events"] > 20)
     pair.end(daemon, signal.SIGTERM)
     pair.end(exchange, signal.SIGKILL)
+    alone = pair.spawn("paper", str(pair.config), "--journal", str(pair.journal), "--speed", "max")
+    pair.end(alone)
+    assert alone.returncode == 9 and "was begun with other settings: feed" in pair.said, "its account is elsewhere"
     pair.exchange_journal = pair.directory / "new.exchange"
     exchange, daemon = pair.exchange(), pair.daemon()
     pair.end(daemon)
