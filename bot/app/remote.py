@@ -83,18 +83,26 @@ def served(address: str, path: Path | None, strategies: list[str]) -> Served:
 
 
 def _check_address(address: str) -> None:
-    parts = urlsplit(address)
+    """Refuse what is no plain address, and http to another machine. It is not shown: there may be a secret in it."""
+    what = "is not an address such as http://127.0.0.1:8014"
     try:
-        local = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
+        parts = urlsplit(address)
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
-        local = False
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.path.strip("/"):
-        what = f"{address[:80]!r} is not an address such as http://127.0.0.1:8014"
-    elif parts.scheme == "http" and not local:
-        what = f"{parts.hostname} is another machine, and what goes there over http can be read and changed on the way"
-    else:
-        return
+        host = None
+    extras = "@" in address or "?" in address or "#" in address
+    if host and not extras and parts.scheme in ("http", "https") and not parts.path.strip("/"):
+        if parts.scheme == "https" or _is_here(host):
+            return
+        what = f"{host[:80]} is another machine, and what goes there over http can be read and changed on the way"
     raise ConfigError([Problem("--exchange", what, "write what `fairhash exchange` prints, or https://")])
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _pause(attempt: int) -> None:

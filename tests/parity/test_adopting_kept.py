@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -55,11 +56,16 @@ def alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert found == wanted
 
 
+def pause(attempt: int) -> None:
+    """Wait as the daemon does: a client that was made in the millisecond of the last one's request has its nonces."""
+    time.sleep(0.002 * 2**attempt)
+
+
 def attached(daemon: Daemon, carry: Carry, contract: Contract) -> FollowedMarket:
     """Let a daemon trade on an exchange, and return the market to follow."""
     made = client(ADDRESS, "key", SECRET, limited=False)
     mount(made, carry)
-    venue = CcxtVenue(made, contract)
+    venue = CcxtVenue(made, contract, pause)
     market = FollowedMarket(made, venue.ask, daemon.last)
     daemon.stand_at({USER: venue}, market.has_moved_on)
     return market
