@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,6 +32,9 @@ from tests.parity.test_adopting import BEN, meddle
 from tests.parity.test_paper import begin, crash, feed_of, rest_of
 from tests.parity.test_served import SECRET, USER, KilledError, Served, fits, protocol_plan
 
+NONCES = count(1)
+"""The client takes the milliseconds of the clock, which may stand still, or go back, between two requests in here."""
+
 
 def standing(daemon: Daemon) -> dict[str, Any]:
     """Return all that recovery must bring back, of the only strategy."""
@@ -58,6 +61,7 @@ def alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 def attached(daemon: Daemon, carry: Carry, contract: Contract) -> FollowedMarket:
     """Let a daemon trade on an exchange, and return the market to follow."""
     made = client(ADDRESS, "key", SECRET, limited=False)
+    made.nonce = lambda: next(NONCES)
     mount(made.session, carry)
     venue = CcxtVenue(made, contract)
     market = FollowedMarket(made, venue.ask, daemon.last)
