@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +32,9 @@ from tests.parity.test_adopting import BEN, meddle
 from tests.parity.test_paper import begin, crash, feed_of, rest_of
 from tests.parity.test_served import SECRET, USER, KilledError, Served, fits, protocol_plan
 
+NONCES = count(1)
+"""The client takes the milliseconds of the clock, which may stand still, or go back, between two requests in here."""
+
 
 def standing(daemon: Daemon) -> dict[str, Any]:
     """Return all that recovery must bring back, of the only strategy."""
@@ -56,16 +58,12 @@ def alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert found == wanted
 
 
-def pause(attempt: int) -> None:
-    """Wait as the daemon does: a client that was made in the millisecond of the last one's request has its nonces."""
-    time.sleep(0.002 * 2**attempt)
-
-
 def attached(daemon: Daemon, carry: Carry, contract: Contract) -> FollowedMarket:
     """Let a daemon trade on an exchange, and return the market to follow."""
     made = client(ADDRESS, "key", SECRET, limited=False)
+    made.nonce = lambda: next(NONCES)
     mount(made, carry)
-    venue = CcxtVenue(made, contract, pause)
+    venue = CcxtVenue(made, contract)
     market = FollowedMarket(made, venue.ask, daemon.last)
     daemon.stand_at({USER: venue}, market.has_moved_on)
     return market

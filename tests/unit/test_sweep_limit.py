@@ -123,7 +123,8 @@ def test_machine_code_that_never_ends_is_given_up_too(
     config = swept(tmp_path, "spins_in_a_sweep", "0, 1, 2")
     flags = ["--workers", "1", "--engine", "compiled", "--trial-seconds", "3", "--out", "out"]
     assert main(["sweep", str(config), "--grid", *flags]) == 0
-    assert "compiled engine\n" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "compiled engine\n" in said and "--trial-seconds 3: the first trial of a strategy on a worker" in said
     assert errors(tmp_path / "out") == {0: "", 1: "TimedOut: the trial took longer than 3 s", 2: ""}
 
 
