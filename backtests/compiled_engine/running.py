@@ -45,6 +45,7 @@ class Landing:
     """What a run left, as rows of numbers; times in nanoseconds, amounts in satoshi and lots."""
 
     user: str
+    left: Left
     last: Mark
     marked: int
     fill_rows: Any
@@ -218,6 +219,7 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landin
     read = Reader(words, base, left.state_at)
     return Landing(
         user=plan.strategy.name,
+        left=left,
         last=Mark(left.time_ns, left.mark_sat, left.lots, left.equity_sat),
         marked=left.marked,
         fill_rows=read.rows("fills", 9),

@@ -178,10 +178,11 @@ def make_trader(exchange: Any, given: Any) -> Any:
     return trader
 
 
-def make_view(exchange: Any) -> Any:
+def make_view(exchange: Any, columns: Any) -> Any:
     """Return what the strategy sees."""
     view = made(VIEW)
     view._state, view._value, view.contract = exchange.state, made(VALUE), exchange.state.contract
+    view._value.columns = columns
     view.user = USER
     view.time_ns = view.start_ns = view.last_block_ns = exchange.state.time_ns
     return view
