@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import repeat
 from threading import local
 from typing import Any, Final
@@ -87,10 +87,9 @@ class Landing:
     def moves(self, asset: str) -> list[Move]:
         """Return the ledger's record."""
         places = _places(self.user, asset)
-        return [
-            Move(transaction, t, NAMES[kind], places[source], places[target], amount)
-            for transaction, t, kind, source, target, amount in self.move_rows.tolist()
-        ]
+        begun, times, kinds, sources, targets, amounts = self.move_rows.T.tolist()
+        names = (map(NAMES.__getitem__, kinds), map(places.__getitem__, sources), map(places.__getitem__, targets))
+        return list(map(tuple.__new__, repeat(Move), zip(begun, times, *names, amounts, strict=True)))
 
     def final_balances(self, asset: str) -> dict[str, int]:
         """Return the balance of every account that was used, in the order in which they were."""
@@ -251,7 +250,7 @@ def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:
         end_ns=plan.end_ns,
         start_equity_sat=plan.settings.deposit_sat,
         fills=landing.fills(),
-        postings=Postings(landing.moves(asset)) if plan.settings.keep_moves else NotKept(),
+        postings=Postings(partial(landing.moves, asset)) if plan.settings.keep_moves else NotKept(),
         marks=[*map(tuple.__new__, repeat(Mark), rows), landing.last],
         notices=landing.notices(),
         observations=[],
