@@ -63,7 +63,7 @@ def one(options: argparse.Namespace) -> None:
     cases: dict[str, Callable[[], float]] = {
         "compiled, brief": lambda: cpu_seconds(lambda: compiled_engine.run_brief(full, prepared)),
         "compiled, brief with all marks": lambda: cpu_seconds(
-            lambda: compiled_engine.run_brief(full, prepared).equity_sat
+            lambda: compiled_engine.run_brief(full, prepared, marked=True).equity_sat
         ),
         "compiled, brief, few trades": lambda: cpu_seconds(lambda: compiled_engine.run_brief(few, prepared)),
         "compiled, brief, asked at every bar": lambda: cpu_seconds(
@@ -108,7 +108,7 @@ def _brief(of: Plan, prepared: Any) -> None:
 
 
 def _marked(of: Plan, prepared: Any) -> None:
-    assert len(compiled_engine.run_brief(of, prepared).equity_sat)
+    assert len(compiled_engine.run_brief(of, prepared, marked=True).equity_sat)
 
 
 class Scaled(NamedTuple):
@@ -154,6 +154,11 @@ def _swept(parameters: tuple[float, float, bool]) -> int:
     return compiled_engine.run_brief(replace(full, strategy=strategy), prepared).last.equity_sat
 
 
+def _used_by_workers() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def sweep(options: argparse.Namespace) -> None:
     """Print backtests a second of two worker processes that share one prepared history."""
     full = plan()
@@ -164,14 +169,18 @@ def sweep(options: argparse.Namespace) -> None:
         grid = [(0.1 + 0.5 * i / options.settings, 0.05, sleeps) for i in range(options.settings)]
         with multiprocessing.get_context("fork").Pool(2) as pool:
             before = time.perf_counter()
+            used = _used_by_workers()
             profits = pool.map(_swept, grid, chunksize=5)
             seconds = time.perf_counter() - before
+            pool.close()
+            pool.join()
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-        per_second = len(grid) / seconds
+        per_second, per_cpu = len(grid) / seconds, len(grid) / (_used_by_workers() - used)
         name = "asleep between decisions" if sleeps else "asked at every bar"
         print(
             f"\nsweep, {len(grid)} settings, 2 workers, {name}: {per_second:,.0f} backtests/s wall,"
-            f" {per_second * MINUTE_BARS / 1e6:,.0f} million bar-settings/s, a worker's peak {peak} MiB,"
+            f" {per_second * MINUTE_BARS / 1e6:,.0f} million bar-settings/s; {per_cpu:,.0f} backtests and"
+            f" {per_cpu * MINUTE_BARS / 1e6:,.0f} million bar-settings a second of CPU; a worker's peak {peak} MiB,"
             f" {len(set(profits))} different results"
         )
 

@@ -168,6 +168,8 @@ def load_run(
 LEAST_COMPILED_EVENTS = 400_000
 """From so many market events on, over all strategies, machine code gains more than it takes to load: measured, equal at
 270,000 for one strategy on minute bars."""
+LEAST_UNMADE_EVENTS = 12_000_000
+"""The same where machine code was never made on this machine: that takes half a minute, once."""
 
 
 def engine_for(plans: Sequence[Plan], asked: str, runs: int) -> tuple[str, str]:
@@ -182,10 +184,18 @@ def engine_for(plans: Sequence[Plan], asked: str, runs: int) -> tuple[str, str]:
         return REFERENCE, ""  # the last two look at every event
     if asked not in (AUTO, COMPILED):
         return asked, ""
+    if asked == AUTO and events < LEAST_UNMADE_EVENTS and not _is_made():
+        return REFERENCE, ""
     from backtests.compiled_engine import lacks
 
     whys = (_instead(plan, lacks(plan)) for plan in plans)
     return next((found for found in whys if found[1]), (COMPILED, ""))
+
+
+def _is_made() -> bool:
+    from backtests import compiled_engine
+
+    return compiled_engine.is_made()
 
 
 def _read(path: Path, live: bool) -> tuple[Settings, History, Chain]:

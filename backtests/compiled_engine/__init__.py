@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from backtests.compiled_engine.prepared import Prepared
     from backtests.compiled_engine.running import Landing
 
-__all__ = ["NAME", "Brief", "Prepared", "lacks", "prepare", "refuses", "run", "run_brief"]
+__all__ = ["NAME", "Brief", "Prepared", "is_made", "lacks", "prepare", "refuses", "run", "run_brief"]
 
 NAME: Final = "compiled"
 
@@ -109,6 +109,13 @@ def prepare(plan: Plan) -> Prepared:
     from backtests.compiled_engine.prepared import prepare as prepared
 
     return prepared(plan)
+
+
+def is_made() -> bool:
+    """Return whether the machine code that all strategies share is kept: to make it takes half a minute."""
+    from backtests.compiled_engine.strategy import is_course_kept
+
+    return is_course_kept()
 
 
 def lacks(plan: Plan) -> str | None:

@@ -23,8 +23,8 @@ class Columns(NamedTuple):
     After so many blocks: `index`, `carry` the dividend index and what is left of it, `fees_sat`, `nets_sat` the sums
     posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`. `block_ns` has
     an entry for each block and a last one that never comes; `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and
-    `rate_available` are the rows of swap rates. The worths to a long, a short and a lender are the fair value where no
-    strategy has asked for them.
+    `rate_available` are the rows of swap rates. `block_at` and `rate_at` are the first event that knows of each. The
+    worths to a long, a short and a lender are the fair value where no strategy has asked for them.
 
     Columns of stretches have one entry for STRETCH events: least and greatest edge, open or mark, and pause before an
     event's opening.
@@ -51,7 +51,9 @@ class Columns(NamedTuple):
     growths: Any
     difficulty: Any
     block_ns: Any
+    block_at: Any
     rate_ns: Any
+    rate_at: Any
     rate_asset: Any
     rate_ppb_day: Any
     rate_available: Any
@@ -124,7 +126,8 @@ class Given(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What a run leaves: how it ended, the mark at its end, and where its lists lie, as words of the arena."""
+    """What a run leaves: how it ended, the mark at its end, where its state lies in the arena; how many stretches
+    were passed by, how many events were looked at in leaps, and how many went through the exchange."""
 
     outcome: int
     marked: int
@@ -133,6 +136,9 @@ class Left(NamedTuple):
     lots: int
     equity_sat: int
     state_at: int
+    passed: int
+    looked: int
+    taken: int
 
 
 DONE: Final = 0

@@ -42,7 +42,8 @@ def course(given_at: int, left_at: int) -> None:
     run.given, run.columns = given, at_address(COLUMNS, given.columns_at)
     run.exchange = exchange = make_exchange(given)
     run.state, run.account = exchange.state, exchange.state.accounts.user
-    run.trader, run.seen = make_trader(exchange, given), make_view(exchange, given)
+    run.trader = make_trader(exchange, given)
+    run.seen = make_view(exchange, run.columns, given.max_position_lots)
     run.peak_sat, run.floor_ppm = given.deposit_sat, PPM - given.max_drawdown_ppm
     run.answer_at = allotted(ANSWER_WORDS)
     run.last = as_kind(ANSWER, NOTHING)
@@ -56,6 +57,7 @@ def course(given_at: int, left_at: int) -> None:
                 run.outcome = TOO_WIDE
     left.outcome = run.outcome
     left.state_at = address_of(run.state)
+    left.passed, left.looked, left.taken = run.passed, run.looked, run.taken
     if run.outcome == DONE:
         feed(run, given.end_ns)
         exchange.reach(given.end_ns, RANK_OPEN)

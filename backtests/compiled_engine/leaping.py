@@ -21,7 +21,8 @@ from backtests.compiled_engine.steps import (
 )
 from bot.core.events import RANK_DATA
 from bot.core.margin import standing
-from bot.core.units import NS_PER_S, notional_sat
+from bot.core.units import NS_PER_HOUR, NS_PER_S, notional_sat
+from strategies.view import NEVER
 
 SLACK_SAT = 8
 """More than all roundings of an equity together: what the bounds of a whole stretch keep away from a limit."""
@@ -52,33 +53,55 @@ def leap(run: Any, at: int) -> int:
     if run.last.has_wake and is_same_situation(run) and trader.is_idle(run.last):
         asleep_until_ns, low_edge, high_edge = run.last.at_ns, run.last.low_edge, run.last.high_edge
     stopped = trader.is_stopped and trader.is_idle(NOTHING)
+    margin = (NEVER, 0)  # the price down to which, and the time up to which, a long was found safe
+    news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
+    tries, is_even, whole = passes, False, count // STRETCH * STRETCH
     while at < count:
         before_ns = run.last_market_ns
-        if passes and at % STRETCH == 0 and at + STRETCH <= count:
+        if tries or at % STRETCH == 0:
+            end = min((at // STRETCH + 1) * STRETCH, columns.rate_at[run.rates])
             until, band = (stop_ns, asleep_until_ns), (low_edge, high_edge)
-            is_quiet = (stopped or asleep_until_ns > 0) and can_pass(run, at, owes, until, band, stopped)
-            if is_quiet and bounds_hold(run, worth, at, owes, lowest_sat):
-                at += STRETCH
-                run.passed = 1
-                tell(run, at - 1, STRETCH)
+            is_quiet = passes and (stopped or asleep_until_ns > 0) and at + 1 < end <= whole
+            if (
+                is_quiet
+                and can_pass(run, at, end, owes, until, band, stopped)
+                and bounds_hold(run, worth, at, end, owes, lowest_sat)
+            ):
+                tell(run, end - 1, end - at)
+                news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
+                at = end
+                run.passed += 1
                 continue
-        opens_ns, known_ns, mark_sat = columns.open_ns[at], columns.known_ns[at], columns.mark_sat[at]
+            tries, is_even = False, at < whole and is_without_gaps(columns, at // STRETCH)
+        known_ns, mark_sat = columns.known_ns[at], columns.mark_sat[at]
+        opens_ns = before_ns if is_even else columns.open_ns[at]
         if known_ns >= stop_ns or opens_ns < before_ns or opens_ns - before_ns > stale_ns:
             break
-        if owes and is_bars and (opens_ns > before_ns or not worth.is_safe(state, columns.open_sat[at], opens_ns)):
+        is_safe = True
+        if owes:
+            low_sat = min(columns.open_sat[at], mark_sat)
+            is_safe = low_sat >= margin[0] and known_ns <= margin[1]
+            if not is_safe and worth.margin_lots >= 0:
+                further = (low_sat - low_sat // 64, known_ns + NS_PER_HOUR)
+                if is_long_safe(state, worth, further[0], further[1]):
+                    margin, is_safe = further, True
+        if owes and is_bars and opens_ns > before_ns:
             break
-        if columns.rates_seen[at] != run.rates or columns.blocks_seen[at] != run.blocks:
+        if not is_safe and is_bars and not worth.is_safe(state, columns.open_sat[at], opens_ns):
+            break
+        if at >= news_at:
             growths = columns.growths[run.blocks]
             if columns.rates_seen[at] != run.rates:
                 feed(run, known_ns)
-                asleep_until_ns = 0  # a new swap rate always wakes
+                asleep_until_ns, margin = 0, (NEVER, 0)  # a new swap rate always wakes
             else:
                 pass_blocks(run, columns.blocks_seen[at])
             if columns.growths[run.blocks] != growths:
                 asleep_until_ns = 0  # and so does another growth
             worth = standing(state, account)
+            news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
         equity = worth.equity_sat(mark_sat, known_ns)
-        if equity < lowest_sat or (owes and not worth.is_safe(state, mark_sat, known_ns)):
+        if equity < lowest_sat or (not is_safe and not worth.is_safe(state, mark_sat, known_ns)):
             if is_bars:
                 state.event += 1  # the open, which no order waited for
                 close_bar(run, at)
@@ -86,6 +109,7 @@ def leap(run: Any, at: int) -> int:
                 take(run, at)
             return at + 1
         tell(run, at, 1)
+        run.looked += 1
         at += 1
         mark(run, at - 1, worth.lots, equity)
         if equity > run.peak_sat:
@@ -105,6 +129,7 @@ def leap(run: Any, at: int) -> int:
             return at
         asleep_until_ns = answer.at_ns if answer.has_wake else 0
         low_edge, high_edge = answer.low_edge, answer.high_edge
+        tries = passes
         if not trader.is_idle(answer):
             trader.follow(view, answer)
             return at
@@ -126,15 +151,23 @@ def tell(run: Any, at: int, events: int) -> None:
     run.marked = at + 1
 
 
-def can_pass(run: Any, at: int, owes: bool, until: tuple[int, int], band: tuple[float, float], stopped: bool) -> bool:
-    """Return whether nothing wakes the strategy in the stretch at `at`, and no gap or due time lies in it.
+def is_without_gaps(columns: Any, stretch: int) -> bool:
+    """Return whether each event of a stretch opens when the one before it was known."""
+    return columns.stretch_shortest_gap_ns[stretch] == 0 and columns.stretch_longest_gap_ns[stretch] == 0  # type: ignore[no-any-return]
 
-    `until` is when something is due, and when the strategy awakes; `band` the edges it sleeps in.
+
+def can_pass(
+    run: Any, at: int, end: int, owes: bool, until: tuple[int, int], band: tuple[float, float], stopped: bool
+) -> bool:
+    """Return whether nothing wakes the strategy in the stretch from `at` to `end`, and no gap or due time lies in it.
+
+    Both lie in one stretch of the columns: what holds in all of that holds in a part. `until` is when something is due,
+    and when the strategy awakes; `band` the edges it sleeps in.
     """
     columns = run.columns
-    stretch, last = at // STRETCH, at + STRETCH - 1
+    stretch, last = at // STRETCH, end - 1
     longest_ns, known_ns = columns.stretch_longest_gap_ns[stretch], columns.known_ns[last]
-    if known_ns >= until[0] or columns.rates_seen[last] != run.rates:
+    if known_ns >= until[0]:
         return False
     if columns.stretch_shortest_gap_ns[stretch] < 0 or longest_ns > run.trader.limits.stale_after_ns:
         return False
@@ -150,14 +183,14 @@ def can_pass(run: Any, at: int, owes: bool, until: tuple[int, int], band: tuple[
     )
 
 
-def bounds_hold(run: Any, worth: Any, at: int, owes: bool, lowest_sat: int) -> bool:
-    """Return whether a whole stretch can be passed by without a look at its events; if so its blocks are taken in.
+def bounds_hold(run: Any, worth: Any, at: int, end: int, owes: bool, lowest_sat: int) -> bool:
+    """Return whether a stretch can be passed by without a look at its events; if so its blocks are taken in.
 
     By bounds: equity stays above the drawdown's floor and below its peak, and margins hold at the worst price of the
     stretch, the last moment, and whichever end of the dividend index is the worse.
     """
     columns, state = run.columns, run.state
-    stretch, last = at // STRETCH, at + STRETCH - 1
+    stretch, last = at // STRETCH, end - 1
     time_ns, low_sat = columns.known_ns[last], columns.stretch_low_sat[stretch]
     high_sat = columns.stretch_high_sat[stretch]
     before_sat = worth.fixed_sat
@@ -190,5 +223,5 @@ def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
     return worse_sat > 0 and worth.is_safe(state, worse_sat, time_ns)  # type: ignore[no-any-return]
 
 
-for _part in (is_eventful, leap, tell, can_pass, bounds_hold, is_long_safe):
+for _part in (is_eventful, leap, tell, is_without_gaps, can_pass, bounds_hold, is_long_safe):
     compiles(_part)

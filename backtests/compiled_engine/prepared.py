@@ -101,11 +101,15 @@ def prepare(plan: Plan) -> Prepared:
     fair, difficulty, growths = _values(plan, known_ns, blocks)
     block_ns = np.array([b.time_ns for b in blocks] + [NEVER], np.int64)
     rate_ns = np.array([r.time_ns for r in rates] + [NEVER], np.int64)
+    blocks_seen = np.searchsorted(block_ns, known_ns, side="right")
+    rates_seen = np.searchsorted(rate_ns, known_ns, side="right")
     columns = Columns(
         **market,
         fair_sat=fair,
-        blocks_seen=np.searchsorted(block_ns, known_ns, side="right"),
-        rates_seen=np.searchsorted(rate_ns, known_ns, side="right"),
+        blocks_seen=blocks_seen,
+        block_at=np.searchsorted(blocks_seen, np.arange(len(blocks) + 1), side="right"),
+        rates_seen=rates_seen,
+        rate_at=np.searchsorted(rates_seen, np.arange(len(rates) + 1), side="right"),
         **passages,
         growths=growths,
         difficulty=difficulty,

@@ -38,7 +38,7 @@ class Reader:
         """Return the commands of all orders."""
         orders_at = self._word(self._state_at, STATE, "orders")
         pointers = self._list(self._word(orders_at, ORDERS, "items"), 1)[:, 0]
-        places = (pointers - self._base) // 8 + ORDER.offset("command")
+        places = (pointers - self._base) // 8 + ORDER.places["command"]
         return self._words[places[:, None] + np.arange(_COMMAND)]
 
     def _ledger_at(self) -> int:
@@ -48,7 +48,7 @@ class Reader:
         return (address - self._base) // 8
 
     def _word(self, address: int, struct: Any, name: str) -> int:
-        return int(self._words[self._place(address) + struct.offset(name)])
+        return int(self._words[self._place(address) + struct.places[name]])
 
     def _list(self, address: int, size: int) -> Any:
         count, _, items_at = self._words[self._place(address) : self._place(address) + 3].tolist()

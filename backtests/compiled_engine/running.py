@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import repeat
 from threading import local
 from typing import Any, Final
@@ -45,6 +45,7 @@ class Landing:
     """What a run left, as rows of numbers; times in nanoseconds, amounts in satoshi and lots."""
 
     user: str
+    left: Left
     last: Mark
     marked: int
     fill_rows: Any
@@ -86,10 +87,9 @@ class Landing:
     def moves(self, asset: str) -> list[Move]:
         """Return the ledger's record."""
         places = _places(self.user, asset)
-        return [
-            Move(transaction, t, NAMES[kind], places[source], places[target], amount)
-            for transaction, t, kind, source, target, amount in self.move_rows.tolist()
-        ]
+        begun, times, kinds, sources, targets, amounts = self.move_rows.T.tolist()
+        names = (map(NAMES.__getitem__, kinds), map(places.__getitem__, sources), map(places.__getitem__, targets))
+        return list(map(tuple.__new__, repeat(Move), zip(begun, times, *names, amounts, strict=True)))
 
     def final_balances(self, asset: str) -> dict[str, int]:
         """Return the balance of every account that was used, in the order in which they were."""
@@ -218,6 +218,7 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landin
     read = Reader(words, base, left.state_at)
     return Landing(
         user=plan.strategy.name,
+        left=left,
         last=Mark(left.time_ns, left.mark_sat, left.lots, left.equity_sat),
         marked=left.marked,
         fill_rows=read.rows("fills", 9),
@@ -249,7 +250,7 @@ def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:
         end_ns=plan.end_ns,
         start_equity_sat=plan.settings.deposit_sat,
         fills=landing.fills(),
-        postings=Postings(landing.moves(asset)) if plan.settings.keep_moves else NotKept(),
+        postings=Postings(partial(landing.moves, asset)) if plan.settings.keep_moves else NotKept(),
         marks=[*map(tuple.__new__, repeat(Mark), rows), landing.last],
         notices=landing.notices(),
         observations=[],

@@ -178,11 +178,12 @@ def make_trader(exchange: Any, given: Any) -> Any:
     return trader
 
 
-def make_view(exchange: Any, given: Any) -> Any:
+def make_view(exchange: Any, columns: Any, most_lots: int) -> Any:
     """Return what the strategy sees."""
     view = made(VIEW)
     view._state, view._value, view.contract = exchange.state, made(VALUE), exchange.state.contract
-    view.user, view.most_lots = USER, given.max_position_lots
+    view._value.columns = columns
+    view.user, view.most_lots = USER, most_lots
     view.time_ns = view.start_ns = view.last_block_ns = exchange.state.time_ns
     return view
 

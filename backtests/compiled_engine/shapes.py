@@ -33,16 +33,12 @@ class Struct(types.Type):  # type: ignore[misc]
     def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
         super().__init__(name=name)
         self.fields = dict(fields)
-
-    def offset(self, name: str) -> int:
-        """Return how many words of the struct lie before the field."""
-        names = list(self.fields)
-        return sum(words(self.fields[other]) for other in names[: names.index(name)])
-
-    @property
-    def size(self) -> int:
-        """Words of the whole struct."""
-        return sum(map(words, self.fields.values()))
+        self.places: dict[str, int] = {}
+        """How many words of the struct lie before each field."""
+        self.size = 0
+        for field, kind in self.fields.items():
+            self.places[field] = self.size
+            self.size += words(kind)
 
 
 class _Reference(models.PrimitiveModel):  # type: ignore[misc]
@@ -58,13 +54,18 @@ def shape(cls: Any, fields: Mapping[str, Any], methods: Sequence[str] = (), prop
     for name in methods:
         method(struct, name, getattr(cls, name))
     for name in properties:
-        overload_attribute(struct, name)(always(getattr(cls, name).fget))
+        attribute(struct, name, getattr(cls, name).fget)
     return struct(cls.__name__, fields)
 
 
 def method(struct: Any, name: str, function: Callable[..., Any]) -> None:
     """Let compiled code call `function` as a method of a struct's class."""
     overload_method(struct, name, strict=False)(always(function))
+
+
+def attribute(struct: Any, name: str, function: Callable[..., Any]) -> None:
+    """Let compiled code have what `function` returns as an attribute of a struct's class."""
+    overload_attribute(struct, name)(always(function))
 
 
 def compiles(function: Callable[..., Any], by: Callable[..., Any] | None = None) -> None:
@@ -82,7 +83,8 @@ def always(function: Callable[..., Any]) -> Callable[..., Any]:
             known.append(numbered(function))  # when it is first wanted: all that it names is declared by then
         return known[0]  # type: ignore[no-any-return]
 
-    choose.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    parameters = [p.replace(annotation=p.empty) for p in inspect.signature(function).parameters.values()]
+    choose.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return choose
 
 
@@ -181,7 +183,7 @@ def define_attributes(struct: Any) -> None:
     def read(context: Any, builder: Any, shaped: Any, value: Any, name: str) -> Any:
         kind = shaped.fields[name]
         return imputils.impl_ret_borrowed(
-            context, builder, kind, _load(context, builder, kind, value, shaped.offset(name))
+            context, builder, kind, _load(context, builder, kind, value, shaped.places[name])
         )
 
     @lower_setattr_generic(struct)  # type: ignore[untyped-decorator]
@@ -189,7 +191,7 @@ def define_attributes(struct: Any) -> None:
         shaped, given = signature.args
         kind = shaped.fields[name]
         value = context.cast(builder, args[1], given, kind)
-        _store(context, builder, kind, args[0], shaped.offset(name), value)
+        _store(context, builder, kind, args[0], shaped.places[name], value)
 
 
 # Where structs lie ------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ RUN = shape(
         "trader": TRADER,
         "seen": VIEW,
         **dict.fromkeys(("blocks", "rates", "last_market_ns", "peak_sat", "floor_ppm", "answer_at", "marked"), int64),
-        **dict.fromkeys(("passed", "outcome"), int64),
+        **dict.fromkeys(("passed", "looked", "taken", "outcome"), int64),
         # the last answer, and the situation in which it was given
         "last": ANSWER,
         **dict.fromkeys(("last_changes", "last_conditions", "last_growths", "last_mode"), int64),
@@ -104,6 +104,7 @@ def pass_blocks(run: Any, blocks: int) -> None:
 
 def take(run: Any, at: int) -> None:
     """Take in one market event through the exchange, and decide: as Session does."""
+    run.taken += 1
     columns = run.columns
     if run.given.is_bars:
         bar = bar_at(columns, at)
@@ -158,13 +159,8 @@ def tell_gap(run: Any, time_ns: int) -> None:
 
 def see(run: Any, at: int) -> None:
     """Let the view show event `at`, after so many blocks; mark and equity are told apart."""
-    columns, view = run.columns, run.seen
-    value = view._value
-    view._bid_sat, view._bid_size_lots = columns.bid_sat[at], columns.bid_size_lots[at]
-    view._ask_sat, view._ask_size_lots = columns.ask_sat[at], columns.ask_size_lots[at]
-    value.fair_sat, value.difficulty = columns.fair_sat[at], columns.difficulty[run.blocks]
-    value.fair_long_sat, value.fair_short_sat = columns.fair_long_sat[at], columns.fair_short_sat[at]
-    value.fair_lender_sat = columns.fair_lender_sat[at]
+    value = run.seen._value
+    value.at, value.blocks = at, run.blocks
 
 
 def decide(run: Any, at: int) -> None:
@@ -243,7 +239,8 @@ def ask(run: Any) -> Answer:
 
 def is_sound(answer: Answer, tick_sat: int) -> bool:
     """Return whether strategies.view.target_fault, which asks for types besides, would find nothing."""
-    prices = answer.limit_price_sat >= 0 and answer.limit_price_sat % tick_sat == 0
+    limit_sat = answer.limit_price_sat
+    prices = limit_sat == 0 or (limit_sat > 0 and limit_sat % tick_sat == 0)
     loans = answer.lend_lots >= 0 and answer.lend_rate_ppb_day >= 0
     return prices and loans and answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
 

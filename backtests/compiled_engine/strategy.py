@@ -22,6 +22,8 @@ KINDS: Final = {int: WHOLE, bool: FLAG, float: REAL, Decimal: SIZE}
 """What parameters may be; others can be declared, but not used in compiled code."""
 
 
+COURSE: Final = "course"
+"""What the code that all strategies share is kept under."""
 WORTHS: Final = ("fair_long_sat", "fair_short_sat", "fair_lender_sat")
 """What a view may be asked that takes the model long to tell: computed beforehand if a strategy names it."""
 
@@ -95,13 +97,18 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     return made, made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
+def is_course_kept() -> bool:
+    """Return whether kernel.course was compiled before, in this version, and is kept."""
+    return any((machine_code.home() / machine_code.digest((), COURSE)).glob("*.nbi"))
+
+
 @cache
 def course() -> Callable[..., Any]:
     """Return kernel.course, compiled."""
     from backtests.compiled_engine import kernel, standins
 
     assert standins
-    return _made(kernel.course, (0, 0), machine_code.digest((), "course"), ()).entry_point  # type: ignore[no-any-return]
+    return _made(kernel.course, (0, 0), machine_code.digest((), COURSE), ()).entry_point  # type: ignore[no-any-return]
 
 
 def _made(function: Callable[..., Any], arguments: Sequence[Any], name: str, of: Sequence[FunctionType]) -> Any:

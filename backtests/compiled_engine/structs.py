@@ -13,7 +13,7 @@ from backtests.compiled_engine.answers import ANSWER
 from backtests.compiled_engine.journey import REAL_COLUMNS, Columns, Given, Left
 from backtests.compiled_engine.lists import List
 from backtests.compiled_engine.makers import makes, tuple_of
-from backtests.compiled_engine.shapes import compiles, shape
+from backtests.compiled_engine.shapes import attribute, compiles, shape
 from backtests.compiled_engine.wide import WIDE
 from bot.core import (
     accrual,
@@ -41,19 +41,43 @@ def _numbers(*names: str) -> dict[str, Any]:
 
 
 class _Now:
-    """What the model says at the present event: it was computed beforehand, by the model."""
+    """What the model says at event `at`, after so many blocks: it was computed beforehand, by the model."""
 
     def value_sat(self: Any, time_ns: int) -> float:
-        return self.fair_sat  # type: ignore[no-any-return]
+        return self.columns.fair_sat[self.at]  # type: ignore[no-any-return]
 
     def value_to_long(self: Any, time_ns: int, rate_ppb_day: int) -> float:
-        return self.fair_long_sat  # type: ignore[no-any-return]
+        return self.columns.fair_long_sat[self.at]  # type: ignore[no-any-return]
 
     def value_to_short(self: Any, time_ns: int, rate_ppb_day: int) -> float:
-        return self.fair_short_sat  # type: ignore[no-any-return]
+        return self.columns.fair_short_sat[self.at]  # type: ignore[no-any-return]
 
     def value_to_lender(self: Any, time_ns: int, btc_ppb_day: int, contract_ppb_day: int) -> float:
-        return self.fair_lender_sat  # type: ignore[no-any-return]
+        return self.columns.fair_lender_sat[self.at]  # type: ignore[no-any-return]
+
+    @property
+    def difficulty(self: Any) -> float:
+        return self.columns.difficulty[self.blocks]  # type: ignore[no-any-return]
+
+
+class _Shown:
+    """What a view has been shown of event `at`: looked up when the strategy asks, most ask for little of it."""
+
+    @property
+    def _bid_sat(self: Any) -> int:
+        return self._value.columns.bid_sat[self._value.at]  # type: ignore[no-any-return]
+
+    @property
+    def _bid_size_lots(self: Any) -> int:
+        return self._value.columns.bid_size_lots[self._value.at]  # type: ignore[no-any-return]
+
+    @property
+    def _ask_sat(self: Any) -> int:
+        return self._value.columns.ask_sat[self._value.at]  # type: ignore[no-any-return]
+
+    @property
+    def _ask_size_lots(self: Any) -> int:
+        return self._value.columns.ask_size_lots[self._value.at]  # type: ignore[no-any-return]
 
 
 class Balances:
@@ -275,14 +299,14 @@ TRADER = shape(
 )
 VALUE = shape(
     _Now,
-    dict.fromkeys(("fair_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "difficulty"), float64),
+    {"columns": COLUMNS, "at": int64, "blocks": int64},
     methods=("value_sat", "value_to_long", "value_to_short", "value_to_lender"),
+    properties=("difficulty",),
 )
 VIEW = shape(
     View,
     {
         **_numbers("user", "time_ns", "start_ns", "last_block_ns", "equity_sat", "most_lots"),
-        **_numbers("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots"),
         "contract": CONTRACT_SHAPE,
         "_state": STATE,
         "_value": VALUE,
@@ -295,6 +319,8 @@ VIEW = shape(
     ),
 )
 
+for _name in ("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots"):
+    attribute(type(VIEW), _name, getattr(_Shown, _name).fget)
 LISTS = {
     "whole": List(int64),
     "margin": List(MARGIN_STEP),

@@ -14,7 +14,7 @@ Account names read `owner/purse/asset`. A user's purses:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -95,14 +95,24 @@ class Ledger:
 
 
 class Postings(Sequence[Posting]):
-    """The postings of a record of moves, as a list of them would be; they are written out when first looked at."""
+    """The postings of a record of moves, as a list of them would be; they are written out when first looked at.
 
-    __slots__ = ("_lines", "_moves")
+    The record may be given as what makes it, which is then asked once.
+    """
+
+    __slots__ = ("_kept", "_lines", "_make")
     __hash__ = None  # type: ignore[assignment]  # like a list
 
-    def __init__(self, moves: Iterable[Move]) -> None:
-        self._moves = tuple(moves)
+    def __init__(self, moves: Iterable[Move] | Callable[[], Iterable[Move]]) -> None:
+        self._make = moves if callable(moves) else None
+        self._kept = () if callable(moves) else tuple(moves)
         self._lines: list[Posting] | None = None
+
+    @property
+    def _moves(self) -> tuple[Move, ...]:
+        if self._make is not None:
+            self._kept, self._make = tuple(self._make()), None
+        return self._kept
 
     def _written(self) -> list[Posting]:
         if self._lines is None:

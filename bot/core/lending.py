@@ -230,8 +230,10 @@ def refinance(state: State, loan: Loan) -> int:
 def on_swap_rate(state: State, row: SwapRate) -> None:
     """Let a swap-rate row replace the market's offers, and let the market borrow what users offer at its rate."""
     asset = row.asset
-    for offer in [offer for offer in state.offers[asset] if offer.lender == MARKET]:
-        drop_offer(state, offer)
+    pool = state.offers[asset]
+    for place in range(len(pool) - 1, -1, -1):
+        if pool[place].lender == MARKET:
+            drop_offer(state, pool[place])
     state.conditions += 1
     state.market_rate_ppb_day[asset] = row.rate_ppb_day
     lend_to_market(state, asset)

@@ -76,7 +76,7 @@ def code(place: Path) -> dict[Path, int]:
 def bring_course(place: Path) -> None:
     """Have the code that all strategies share there: making it takes half a minute."""
     strategy.course()
-    name = cache.digest((), "course")
+    name = cache.digest((), strategy.COURSE)
     shutil.copytree(cache.home() / name, place / "fairhash" / "machine-code" / name)
 
 

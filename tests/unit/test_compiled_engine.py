@@ -131,6 +131,9 @@ def test_auto_takes_machine_code_where_it_pays_and_can_be_had(monkeypatch: pytes
     plan = plan_of(holds)
     assert engine_for([plan], "auto", 1) == ("reference", "")  # too short
     monkeypatch.setattr("bot.run.LEAST_COMPILED_EVENTS", 1)
+    monkeypatch.setattr(compiled_engine, "is_made", lambda: False)
+    assert engine_for([plan], "auto", 1) == ("reference", "")  # half a minute for so little
+    monkeypatch.setattr(compiled_engine, "is_made", lambda: True)
     assert engine_for([plan], "auto", 1) == ("compiled", "")
     engine, why = engine_for([plan, plan_of(draws)], "auto", 2)
     assert engine == "reference" and f"{Path(__file__).name}:" in why
