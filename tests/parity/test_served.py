@@ -192,4 +192,4 @@ def test_kills_and_faults_lose_nothing_and_double_nothing(tmp_path: Path, kind: 
             fills, ran = fills + more, ran + 1
     print(happened)
     assert ran > 5 and fills > 20, (ran, fills)
-    assert happened["daemon killed"] > 20 and happened["restarted_after"] > 3 and happened["unknown outcomes"] > 5
+    assert happened["daemon killed"] > 20 and happened["restarted_after"] > 3 and happened["unknown outcomes"] > 2
