@@ -16,7 +16,7 @@ from typing import Any, Final
 from backtests.reference import paused_collector
 from bot.core.events import Bar, Quote
 from bot.desk import Desk, StrategyHangsError
-from bot.errors import JournalError, Problem, VenueError
+from bot.errors import JournalError, Problem
 from bot.facts import read_head, reloaded, sessions_of
 from bot.history.fields import iso_utc
 from bot.paper.asking import Asking
@@ -195,11 +195,11 @@ class Daemon:
 
     @contextmanager
     def _whole_steps(self) -> Iterator[None]:
-        """Commit steps together. What a venue has cut short is not kept: it is taken in again, as after a crash."""
+        """Commit steps together. What a venue, or a bug, cut short is not kept: it is taken in again."""
         with self.journal.group():
             try:
                 yield
-            except VenueError:
+            except BaseException:
                 self.journal.forget()
                 raise
 

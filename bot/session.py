@@ -241,31 +241,23 @@ class Session:
         target = self._sleeping_target() or AWAKE
         low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
-        mark_sat, untold, line_sat, slope = state.mark_sat, 0, 0.0, 0.0
-        safe_sat = safe_ns = line_ns = 0  # up to where what is safe, and what a contract is worth, is known
+        mark_sat, untold, line_ns, line_sat, slope = state.mark_sat, 0, 0, 0.0, 0.0
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
                 break
             owes = worth.owed is not None
-            if owes and time_ns > before_ns:
-                break  # across a pause, what was earned in it must be counted before the open
-            if owes and (open_sat > safe_sat or time_ns > safe_ns) and not worth.is_safe(state, open_sat, time_ns):
-                break  # the open may call or liquidate
+            if owes and (time_ns > before_ns or not worth.is_safe(state, open_sat, time_ns)):
+                break  # the open may call or liquidate; across a pause, what was earned in it must be counted first
             if close_ns >= world.next_ns:
                 rate_ns, growth = world.rate_ns, self.value.growth_per_retarget
                 world.up_to(close_ns)
-                worth = standing(state, account)
-                safe_sat = safe_ns = line_ns = 0
+                worth, line_ns = standing(state, account), 0
                 if world.rate_ns != rate_ns or self.value.growth_per_retarget != growth:
                     asleep_until_ns = 0  # a new swap rate and another growth always wake
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
-            matters = equity_sat < floor_sat
-            if owes and (price_sat > safe_sat or close_ns > safe_ns):
-                matters = matters or not worth.is_safe(state, price_sat, close_ns)
-                safe_sat, safe_ns = worth.known_safe(state)
-            if matters:
+            if equity_sat < floor_sat or (owes and not worth.is_safe(state, price_sat, close_ns)):
                 self._tell(before_ns, mark_sat, untold + 1)  # and the open, which no order waited for
                 untold = 0
                 self.on_bar_close(bars[index])

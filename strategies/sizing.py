@@ -21,7 +21,8 @@ def grown(position_lots: int, wanted_lots: int, tolerance: float) -> int:
 def is_full(position_lots: int, most_lots: int, tolerance: float) -> bool:
     """Return whether a position is at least (1 - tolerance) of the largest that the limits allow, on either side.
 
-    `grown` would leave it alone whatever is wanted on its side, so that a strategy which asks for this first may sleep.
+    What is wanted beyond that could not be had, and the rest is within the tolerance: a strategy that asks for this
+    first, before `grown`, leaves such a position alone and may sleep.
 
     >>> is_full(79, 100, 0.2), is_full(80, 100, 0.2), is_full(-100, 100, 0.2), is_full(0, 100, 1.0)
     (False, True, True, False)

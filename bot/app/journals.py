@@ -214,7 +214,9 @@ def readable(path: Path) -> Iterator[Journal]:
 
 def _asked(options: Namespace, request: dict[str, Any]) -> dict[str, Any]:
     """Return the reply to a request: of the daemon that owns the journal, or worked out from the file."""
+    from bot.app.remote import SHOWN
     from bot.daemon import Daemon
+    from bot.facts import read_head
     from bot.paper import console
     from bot.paper.journal import Journal
 
@@ -224,7 +226,7 @@ def _asked(options: Namespace, request: dict[str, Any]) -> dict[str, Any]:
         return reply
     journal = Journal(path)
     try:
-        daemon = Daemon(journal)
+        daemon = Daemon(journal, away=read_head(journal)["feed"].startswith(SHOWN))
         daemon.recover()
         if daemon.checkpoints is not None and daemon.checkpoints.distrusted:
             progress(daemon.checkpoints.distrusted)

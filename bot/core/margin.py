@@ -172,11 +172,6 @@ class Standing:
             return True
         return self._is_safe(state, mark_sat, time_ns)
 
-    def known_safe(self, state: State) -> tuple[int, int]:
-        """Return (mark, time) up to which a short was found safe, both at once; (0, 0) where nothing is known."""
-        mark_sat, time_ns, ppm = self._safe
-        return (mark_sat, time_ns) if ppm == state.maintenance_ppm else (0, 0)
-
     def _is_safe(self, state: State, mark_sat: int, time_ns: int) -> bool:
         required = requirement_sat(self.margin_lots, mark_sat, self.contract.lots_per_contract, state.maintenance_ppm)
         equity = self.margin_equity_sat(state, mark_sat, time_ns)

@@ -16,6 +16,7 @@ from backtests.parity import compare
 from backtests.plan import Plan
 from bot.core.events import Quote
 from bot.daemon import BY_OPERATOR, Daemon
+from bot.desk import Desk
 from bot.errors import JournalError, ParityError
 from bot.facts import facts_of, loaded_strategies
 from bot.paper.entries import ALL_VENUES, FLATTEN, HALT, HEAD, REDUCE, RESUME, Event, Passed, head_text, time_of
@@ -188,3 +189,27 @@ def test_events_out_of_order_are_refused_and_late_quotes_are_not_acted_on(tmp_pa
             fills += len(run.results[0].fills)
             agree(run)
     assert late > 40 and fills > 10 and refused > 100, (late, fills, refused)
+
+
+def test_a_step_that_a_bug_of_ours_cuts_short_is_not_kept_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, text = paper_plan(5, "quotes")
+    journal = begin(tmp_path / "a.journal", plan, text)
+    daemon = Daemon(journal)
+    events = rest_of(feed_of(plan), None)
+    at = next(number for number, event in enumerate(events) if isinstance(event, Quote))
+    daemon.take_in(events[:at])
+    before = journal.sequence
+
+    def decide(desk: Desk) -> str:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(Desk, "decide", decide)
+    with pytest.raises(AssertionError, match="a bug"):
+        daemon.take_in([events[at]])
+    journal.close()
+    monkeypatch.undo()
+    journal = Journal(tmp_path / "a.journal")
+    assert journal.sequence == before, "the event is taken in again, and decided on"
+    journal.close()
