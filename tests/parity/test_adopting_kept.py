@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from backtests.plan import Plan
+from bot.app.remote import SHOWN
+from bot.cli import main
 from bot.core.contract import Contract
 from bot.core.events import BTC
 from bot.core.order import TRADING, Deposit
 from bot.core.units import NS_PER_DAY
 from bot.daemon import Daemon
+from bot.facts import facts_of
 from bot.paper.bitfinex.protocol import Request
-from bot.paper.entries import ADOPT, HALT, Control
+from bot.paper.entries import ADOPT, ALL_VENUES, HALT, HEAD, Control, head_text
 from bot.paper.journal import Journal
 from bot.venues.adopt import Adoption, written
 from bot.venues.ccxt_client import client
@@ -272,3 +275,35 @@ def test_who_is_halted_while_the_venue_is_away_is_halted_there_once_it_is_back(t
         journal.close()
         served.service.close()
     assert halted > 2
+
+
+def test_a_halt_from_outside_waits_for_the_served_exchange(tmp_path: Path) -> None:
+    """`fairhash halt` while no daemon runs: the orders stand on an exchange that is not asked here."""
+    halted = 0
+    for seed in range(12):
+        plan, text = protocol_plan(seed, "quotes")
+        if not fits(plan):
+            continue
+        path = tmp_path / f"{seed}.journal"
+        journal = Journal(path)
+        head = facts_of([plan], text, SHOWN + "random")
+        journal.append(HEAD, ALL_VENUES, plan.settings.start_ns, head_text(head))
+        journal.commit()
+        served = Served(tmp_path / f"{seed}.exchange", plan, text)
+        theirs = served.service.exchange.state
+        daemon = Daemon(journal)
+        market = attached(daemon, served.carry, plan.settings.contract)
+        while daemon.time_ns < plan.end_ns and not any(one.command.price_sat for one in theirs.live):
+            daemon.follow(market.take())
+        before = journal.sequence
+        journal.close()
+        served.service.close()
+        if daemon.time_ns >= plan.end_ns:
+            continue
+        halted += 1
+        assert main(["halt", USER, "--journal", str(path)]) == 0
+        journal = Journal(path)
+        kinds = [entry.kind for entry in journal.entries(before + 1)]
+        journal.close()
+        assert kinds == ["Control"], "no cancellation that nobody was sent"
+    assert halted > 1
