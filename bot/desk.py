@@ -17,7 +17,7 @@ from bot.core.decide import decide
 from bot.core.events import BTC, RANK_OPEN, RANK_STRATEGY, Bar, Block, Quote, SwapRate
 from bot.core.margin import standing
 from bot.core.order import Command, PlaceOrder, Rejection
-from bot.errors import StrategyError
+from bot.errors import StrategyError, UnknownOutcomeError, VenueAwayError
 from bot.paper.entries import ADOPT, FLATTEN, HALT, REDUCE, RESUME, SKIP, Control, Event, Opening, encode
 from bot.paper.journal import Journal
 from bot.paper.service import enter, replay_command
@@ -166,14 +166,15 @@ class Desk:
         self._talks()
         account = state.accounts[self.name]
         ours, theirs = expected(state, account), venue.report(state.mark_sat)
-        lost = self._may_have_forgotten and ours != theirs and _may_be_ours(ours, theirs)
-        if ours != theirs and not lost and not self._adopt(venue, theirs):
+        again = self._may_have_forgotten and (ours == theirs or _may_be_ours(ours, theirs))
+        if ours != theirs and not again and not self._adopt(venue, theirs):
             return
-        venue.looks_since_ns = state.time_ns if self._may_have_forgotten else None
+        venue.looks_since_ns = state.time_ns if again else None
         self._asks()
         session.act()
         venue.looks_since_ns, self._may_have_forgotten = None, False
-        if lost or self._used_cid:  # a decision that comes out otherwise than the forgotten one meets its orders
+        if (again and (ours != theirs or venue.remembered)) or self._used_cid:
+            # A decision that comes out otherwise than the forgotten one meets its orders.
             ours, theirs = expected(state, account), venue.report(state.mark_sat)
             if ours != theirs or self._used_cid:
                 self._adopt(venue, theirs)
@@ -214,8 +215,12 @@ class Desk:
         with self.journal.group():
             self.journal.append(Control.__name__, self.name, control.time_ns, encode(control))
             self._turn(control)
-            if not self._awaits_venue:
-                self.session.obey()
+            try:
+                if not self._awaits_venue:
+                    self.session.obey()
+            except (UnknownOutcomeError, VenueAwayError) as error:
+                text = f"{error}; what {control.action} asks for is done when it answers"
+                self.session.state.notify(self.name, "venue", text)
 
     def _turn(self, control: Control) -> None:
         self.session.turn(MODE_OF[control.action], f"{control.by}: {control.text}" if control.text else control.by)

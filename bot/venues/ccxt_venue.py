@@ -9,6 +9,7 @@ Only what was found to have had no effect is sent again, under the same client i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final
@@ -67,6 +68,8 @@ class CcxtVenue:
         """Our own books, if they are not the venue's: then ids of orders and offers are ours, and are translated."""
         self.looks_since_ns: int | None = None
         """Set, commands may have been sent since and forgotten: each is looked for before it is sent."""
+        self.remembered = 0
+        """How many commands were found to have been carried out before, and were not sent again."""
         self._order_ids: dict[int, int] = {}
         self._offer_ids: list[tuple[OfferLine, int]] = []
 
@@ -79,7 +82,8 @@ class CcxtVenue:
         """
         if self._in_doubt is not None:
             before, look = self._in_doubt
-            self._find_out(before, look)
+            with suppress(_ReusedError):  # then that one was not carried out
+                self._find_out(before, look)
         if isinstance(command, PlaceOrder):
             return self._place(command)
         if isinstance(command, CancelOrder):
@@ -100,6 +104,7 @@ class CcxtVenue:
         """Send until there is an answer; whenever there is none, look first whether it was carried out."""
         failure: BaseException | None = None
         if self.looks_since_ns is not None and (known := self._find_out(command, look)) is not None:
+            self.remembered += 1
             return known
         for attempt in range(ATTEMPTS):
             try:
@@ -223,7 +228,7 @@ class CcxtVenue:
             return {"id": order_id}
         placed = self.books[0].orders[order_id].command
         if placed.cid < 0:
-            return {"id": -1 - placed.cid}  # see OrderLine
+            return {"id": -placed.cid}  # see OrderLine
         if placed.cid in self._order_ids:
             return {"id": self._order_ids[placed.cid]}
         return {"cid": placed.cid, "cid_date": iso_utc(placed.time_ns)[:10]}

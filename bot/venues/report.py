@@ -16,12 +16,11 @@ from bot.paper.bitfinex.rows import POST_ONLY, REDUCE_ONLY
 from bot.paper.bitfinex.terms import NS_PER_MS, WALLET_NAMES, WALLETS, Terms
 
 Row = list[Any]
-_NO_CID: Final = -1
 _WALLETS: Final = [(wallet, asset) for wallet in sorted(WALLET_NAMES) for asset in (BTC, CONTRACT)]
 
 
 class OrderLine(NamedTuple):
-    """An open order. One that was placed without a cid has that of -1 less its id on the venue."""
+    """An open order. One that was placed without a cid has minus its id on the venue."""
 
     cid: int
     wallet: str
@@ -133,7 +132,7 @@ def reported(terms: Terms, mark_sat: int, rows: Rows) -> Report:
 
 
 def _order(terms: Terms, row: Row) -> OrderLine:
-    cid = row[2] if row[2] is not None else _NO_CID - row[0]
+    cid = row[2] if row[2] is not None else -row[0]
     wallet = "exchange" if row[8].startswith("EXCHANGE") else TRADING
     price = terms.amount(str(row[16]), BTC) if row[16] else 0
     size, left = terms.lots(str(row[7])), terms.lots(str(row[6]))
@@ -168,7 +167,7 @@ class TradeLine(NamedTuple):
 
 def trade(terms: Terms, row: Row) -> TradeLine:
     """Return what a row of own trades says."""
-    cid = row[11] if row[11] is not None else _NO_CID - row[3]
+    cid = row[11] if row[11] is not None else -row[3]
     wallet = "exchange" if row[6].startswith("EXCHANGE") else TRADING
     price, fee = (terms.amount(str(row[at]), BTC) for at in (5, 9))
     return TradeLine(row[0], row[2] * NS_PER_MS, cid, wallet, terms.lots(str(row[4])), price, -fee, row[8] == 1)

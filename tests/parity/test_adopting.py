@@ -9,7 +9,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from requests.exceptions import ConnectionError as LostError
 
+from backtests.plan import Plan
 from bot.core.events import BTC, CONTRACT, Bar, Quote
 from bot.core.invariants import check
 from bot.core.order import (
@@ -26,21 +28,21 @@ from bot.core.order import (
     Transfer,
 )
 from bot.core.state import State
-from bot.daemon import BY_LAG, Daemon
+from bot.daemon import BY_LAG, BY_OPERATOR, Daemon
 from bot.desk import BY_MIRROR
-from bot.errors import UnsupportedError
+from bot.errors import UnknownOutcomeError, UnsupportedError, VenueAwayError
 from bot.paper.bitfinex.protocol import Request
-from bot.paper.entries import ADOPT, SKIP, Control
+from bot.paper.entries import ADOPT, HALT, SKIP, Control
 from bot.paper.journal import Journal
 from bot.replaying import agree, replayed
 from bot.venues.ccxt_client import client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.followed import FollowedMarket
-from bot.venues.in_process import ADDRESS, mount
+from bot.venues.in_process import ADDRESS, Carry, mount
 from bot.venues.report import expected
 from strategies.view import Target, View
 from tests.parity.test_paper import begin, crash
-from tests.parity.test_served import SECRET, USER, Served, fits, protocol_plan
+from tests.parity.test_served import SECRET, USER, KilledError, Road, Served, fits, protocol_plan
 
 BEN = "ben"
 
@@ -60,9 +62,9 @@ def _order(draw: Random, state: State, user: str, now: int) -> Command:
     wallet, lots = draw.choice((EXCHANGE, TRADING)), draw.choice((-9, -3, -1, 1, 3, 9))
     tick = state.contract.tick_sat
     price = draw.choice((0, 0, max(state.mark_sat * draw.choice((99, 100, 101)) // 100 // tick, 1) * tick))
-    return PlaceOrder(
-        now, user, draw.choice((-state.next_id, 10**6 + state.next_id)), wallet, lots, price, active_ns=now
-    )
+    used = [order.command.cid for order in state.orders.values() if order.command.user == user]
+    cid = draw.choice((-state.next_id, max(used, default=0) + 1))  # the one that the strategy would choose next
+    return PlaceOrder(now, user, cid, wallet, lots, price, active_ns=now)
 
 
 def _cancel(draw: Random, state: State, user: str, now: int) -> Command | None:
@@ -88,56 +90,92 @@ def _lend(draw: Random, state: State, user: str, now: int) -> Command | None:
     return PlaceOffer(now, user, asset, draw.randint(1, free), rate, days) if free > 0 else None
 
 
+class Follower:
+    """The daemon on a served exchange, from a journal that it goes on with."""
+
+    def __init__(self, path: Path, plan: Plan, text: str, road: Carry) -> None:
+        self.journal = begin(path, plan, text)
+        self.daemon = Daemon(self.journal)
+        self.daemon.recover()
+        made = client(ADDRESS, "key", SECRET, limited=False)
+        made.nonce = made.microseconds  # without a socket there is more than one request a millisecond
+        mount(made, road)
+        venue = CcxtVenue(made, plan.settings.contract)
+        self.market = FollowedMarket(made, venue.ask, self.daemon.last)
+        self.daemon.stand_at({USER: venue}, self.market.has_moved_on)
+        self.desk = self.daemon.desks[USER]
+
+    def step(self) -> bool:
+        """Take in what was shown; return whether anything was decided on."""
+        taken = self.market.take()
+        self.daemon.follow(taken)
+        return any(isinstance(event, Quote | Bar) for event in taken)
+
+    def agrees(self, served: Served) -> None:
+        """Check that our books of the account are the exchange's, fills included."""
+        state, theirs = self.desk.session.state, served.service.exchange.state
+        if state.expired:
+            return
+        account = state.accounts[USER]
+        assert expected(state, account) == expected(theirs, theirs.accounts[USER])
+        assert min(account.reserved) >= 0 and min(account.offered) >= 0
+        ours, its = ([f for f in one.fills if f.user == USER] for one in (state, theirs))
+        assert [(f.time_ns, f.size_lots, f.price_sat, f.fee_sat) for f in ours] == [
+            (f.time_ns, f.size_lots, f.price_sat, f.fee_sat) for f in its
+        ]
+        check(state, 0, every_order=False)
+
+
+@pytest.mark.parametrize("led", [True, False], ids=["led", "by itself"])
 @pytest.mark.parametrize("kind", ["bars", "quotes"])
-def test_our_books_are_the_venues_after_every_decision_and_again_after_a_restart(tmp_path: Path, kind: str) -> None:
+def test_our_books_are_the_venues_after_every_decision_and_again_after_a_restart(
+    tmp_path: Path, kind: str, led: bool
+) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(16):
+    for seed in range(9):
         plan, text = protocol_plan(seed, kind)
         if not fits(plan):
             continue
         draw = Random(f"{seed}:meddler")
-        served = Served(tmp_path / f"{seed}.exchange", plan, text)
+        served = Served(tmp_path / f"{seed}.exchange", plan, text, led)
         served.service.submit(Deposit(plan.settings.start_ns, BEN, BTC, plan.settings.deposit_sat))
-        journal = begin(tmp_path / f"{seed}.journal", plan, text)
-        daemon = Daemon(journal)
-        made = client(ADDRESS, "key", SECRET, limited=False)
-        mount(made, lambda request, served=served: served.carry(request))  # type: ignore[misc]
-        venue = CcxtVenue(made, plan.settings.contract)
-        market = FollowedMarket(made, venue.ask, None)
-        daemon.stand_at({USER: venue}, market.has_moved_on)
-        desk = daemon.desks[USER]
-        while daemon.time_ns < plan.end_ns:
-            daemon.follow(market.take())
-            state, theirs = desk.session.state, served.service.exchange.state
-            if not state.expired and isinstance(daemon.last, Quote | Bar):  # at a decision
-                account = state.accounts[USER]
-                assert expected(state, account) == expected(theirs, theirs.accounts[USER]), seed
-                assert min(account.reserved) >= 0 and min(account.offered) >= 0
-                ours, its = ([f for f in one.fills if f.user == USER] for one in (state, theirs))
-                assert [(f.time_ns, f.size_lots, f.price_sat, f.fee_sat) for f in ours] == [
-                    (f.time_ns, f.size_lots, f.price_sat, f.fee_sat) for f in its
-                ], seed
-                check(state, 0, every_order=False)
+        road = Road(served, seed, chance=0.04, kills=0.02)
+        path = tmp_path / f"{seed}.journal"
+        one: Follower | None = None
+        while one is None or one.daemon.time_ns < plan.end_ns:
+            try:
+                one = one or Follower(path, plan, text, road)
+                road.journal = one.journal
+                if one.step():
+                    one.agrees(served)
+            except (KilledError, VenueAwayError, UnknownOutcomeError):
+                crash(road.journal)
+                one, _ = None, seen.update(["killed"])
             if draw.random() < 0.5:
                 meddle(draw, served)
-        crash(journal)
+            if not led and draw.random() < 0.7:
+                served.market.go_on()
+        crash(one.journal)
         served.service.close()
+        seen.update(recovered(path, one.desk.session.state))
+    assert seen[ADOPT] > 10 and seen["killed"] > 10, seen
 
-        journal = Journal(tmp_path / f"{seed}.journal")
-        recovered = Daemon(journal)
-        recovered.recover()
-        found = recovered.desks[USER].session
-        assert found.trader.last_cid == desk.session.trader.last_cid
-        if not found.state.expired:
-            assert expected(found.state, found.state.accounts[USER]) == expected(state, state.accounts[USER])
-        again = replayed(journal)
-        actions = [content.action for _, content in again.happenings if isinstance(content, Control)]
-        seen.update(actions)
-        if ADOPT in actions:
-            with pytest.raises(UnsupportedError, match="the venue decided otherwise than was foreseen"):
-                agree(again)
-        journal.close()
-    assert seen[ADOPT] > 30, seen
+
+def recovered(path: Path, state: State) -> list[str]:
+    """Hold what a journal comes to against what it was when its daemon ended; return the controls in it."""
+    journal = Journal(path)
+    daemon = Daemon(journal)
+    daemon.recover()
+    found = daemon.desks[USER].session
+    if not found.state.expired:
+        assert expected(found.state, found.state.accounts[USER]) == expected(state, state.accounts[USER])
+    again = replayed(journal)
+    actions = [content.action for _, content in again.happenings if isinstance(content, Control)]
+    if ADOPT in actions:
+        with pytest.raises(UnsupportedError, match="the venue decided otherwise than was foreseen"):
+            agree(again)
+    journal.close()
+    return actions
 
 
 def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_is_not_traded_on(
@@ -146,8 +184,6 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     drawn = [protocol_plan(seed, "quotes") for seed in range(20)]
     plan, text = max((one for one in drawn if fits(one[0])), key=lambda one: len(one[0].history.quotes))
     served = Served(tmp_path / "x.exchange", plan, text, led=False)
-    journal = begin(tmp_path / "a.journal", plan, text)
-    daemon = Daemon(journal)
     asked: list[str] = []
     decided: list[int] = []
     late = [False]
@@ -158,11 +194,8 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
             served.market.go_on()  # while the account is being read
         return served.carry(request)
 
-    made = client(ADDRESS, "key", SECRET, limited=False)
-    mount(made, carry)
-    venue = CcxtVenue(made, plan.settings.contract)
-    market = FollowedMarket(made, venue.ask, None)
-    daemon.stand_at({USER: venue}, market.has_moved_on)
+    one = Follower(tmp_path / "a.journal", plan, text, carry)
+    journal, daemon = one.journal, one.daemon
     session = daemon.desks[USER].session
     answer = session.strategy.decide
 
@@ -173,17 +206,17 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     session.strategy = replace(session.strategy, decide=decide)
     for _ in range(4):
         served.market.go_on()
-    daemon.follow(market.take())
+    one.step()
     assert len(decided) == 1, "only at the newest quote"
     served.market.go_on()
     state = served.service.exchange.state
     served.service.submit(Deposit(state.time_ns, USER, BTC, 1))
     late[0] = True
     asked.clear()
-    daemon.follow(market.take())
+    one.step()
     late[0] = False
     assert len(decided) == 1 and not any("/w/" in path for path in asked)
-    daemon.follow(market.take())
+    one.step()
     assert len(decided) == 2, "and on again, one satoshi richer"
     account = daemon.desks[USER].session.state.accounts[USER]
     assert expected(daemon.desks[USER].session.state, account) == expected(state, state.accounts[USER])
@@ -195,3 +228,39 @@ def test_a_market_that_moves_on_by_itself_is_caught_up_with_and_a_stale_account_
     said = [(venue, content.action, content.by) for venue, content in found.happenings if isinstance(content, Control)]
     passed = ("", SKIP, BY_LAG)
     assert said == [passed, passed, passed, (USER, SKIP, BY_MIRROR), (USER, ADOPT, BY_MIRROR)]
+
+
+def test_a_halt_holds_though_the_venue_is_away_and_its_orders_are_cancelled_when_it_is_back(tmp_path: Path) -> None:
+    drawn = [protocol_plan(seed, "quotes") for seed in range(20)]
+    plan, text = max((one for one in drawn if fits(one[0])), key=lambda one: len(one[0].history.quotes))
+    served = Served(tmp_path / "x.exchange", plan, text)
+    away = [False]
+
+    def road(request: Request) -> tuple[int, bytes]:
+        if away[0]:
+            raise LostError("connection refused")
+        return served.carry(request)
+
+    one = Follower(tmp_path / "a.journal", plan, text, road)
+    one.step()
+    state = one.desk.session.state
+    order = PlaceOrder(state.time_ns, USER, 7, EXCHANGE, 1, state.contract.tick_sat, active_ns=state.time_ns)
+    assert isinstance(one.desk.session.trader.submit(order), int)
+    away[0] = True
+    one.daemon.control([USER], HALT, BY_OPERATOR, "a test")
+    assert one.desk.session.trader.mode == "halted"
+    assert "what halt asks for is done when it answers" in state.notices[-1].text
+    before = one.journal.sequence
+    with pytest.raises(VenueAwayError):
+        one.step()
+    assert one.journal.sequence == before, "nothing of the step is kept"
+    away[0] = False
+    one.journal.close()
+    one = Follower(tmp_path / "a.journal", plan, text, road)
+    assert one.desk.session.trader.mode == "halted"
+    one.step()
+    theirs = served.service.exchange.state
+    assert not [live for live in theirs.live if live.is_live and live.command.user == USER]
+    one.agrees(served)
+    one.journal.close()
+    served.service.close()
