@@ -14,14 +14,18 @@ from backtests.compiled_engine.steps import (
     feed,
     floor_sat,
     is_same_situation,
+    is_sound,
     mark,
     pass_blocks,
     see,
     take,
 )
+from backtests.compiled_engine.wide import quotient
+from bot.core.accrual import dividend_sat
 from bot.core.events import RANK_DATA
-from bot.core.margin import standing
+from bot.core.margin import Interest, Standing, standing
 from bot.core.units import NS_PER_HOUR, NS_PER_S, notional_sat
+from bot.trader import Trader, within
 from strategies.view import NEVER
 
 SLACK_SAT = 8
@@ -222,6 +226,13 @@ def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
     worse_sat = low_sat - low_sat // 64 - SLACK_SAT * state.contract.lots_per_contract
     return worse_sat > 0 and worth.is_safe(state, worse_sat, time_ns)  # type: ignore[no-any-return]
 
+
+ON_EVERY_BAR = (
+    *(tell, is_long_safe, is_without_gaps, can_pass, bounds_hold, see, mark, ask, is_sound, floor_sat, quotient),
+    *(Standing.equity_sat, Standing.earn, Standing.is_safe, Interest.due_sat, notional_sat, dividend_sat),
+    *(Trader.is_idle, Trader._allowed, within),
+)
+"""What is not called but written out in place in machine code."""
 
 for _part in (is_eventful, leap, tell, is_without_gaps, can_pass, bounds_hold, is_long_safe):
     compiles(_part)

@@ -6,7 +6,7 @@ though none but the outermost is ever called from there: with calls ten deep, as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,14 +16,20 @@ from numba.core.cpu import CPUContext
 
 
 @contextmanager
-def made_at_once(name: str) -> Iterator[None]:
-    """Make machine code of the function `name` alone, with all that it calls in it, while this lasts."""
+def made_at_once(name: str, inlined: Iterable[Callable[..., Any]] = ()) -> Iterator[None]:
+    """Make machine code of the function `name` alone, with all that it calls in it, while this lasts.
+
+    A call of those that are `inlined` is no call: LLVM thinks them too long for that, but each bar goes through them.
+    """
+    begins = tuple(map(_mangled, inlined))
 
     def only(of: type, method: str, else_: Callable[..., Any], place: int) -> None:
         whole = getattr(of, method)
         before.append((of, method, whole))
 
         def chosen(*args: Any, **kwargs: Any) -> Any:
+            if args[place].name == name and method == "_optimize_final_module":
+                _inline(args[place], begins)
             return (whole if args[place].name == name else else_)(*args, **kwargs)
 
         setattr(of, method, chosen)
@@ -39,6 +45,18 @@ def made_at_once(name: str) -> Iterator[None]:
     finally:
         for of, method, whole in before:
             setattr(of, method, whole)
+
+
+def _mangled(function: Callable[..., Any]) -> str:
+    """Return how LLVM's names of a function begin."""
+    parts = (*function.__module__.split("."), *function.__qualname__.split("."))
+    return "_ZN" + "".join(f"{len(part)}{part}" for part in parts) + "B"
+
+
+def _inline(library: Any, begins: tuple[str, ...]) -> None:
+    for function in library._final_module.functions:
+        if not function.is_declaration and function.name.startswith(begins):
+            function.add_function_attribute("alwaysinline")
 
 
 def _nothing(*_: Any, **__: Any) -> None:

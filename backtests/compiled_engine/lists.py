@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
-from numba.core.extending import intrinsic, register_model
+from numba.core.extending import register_model
 from numba.core.imputils import RefType, iternext_impl, lower_builtin
 from numba.extending import overload, overload_method
 
@@ -30,14 +30,6 @@ from backtests.compiled_engine.shapes import (
 WORD: Final = 8
 FIRST: Final = 8
 """A list has room for so many items when it first needs any."""
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _list_at(typing_context: Any, kind: Any, address: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[1], ir.IntType(8).as_pointer())
-
-    return kind.instance_type(kind, types.int64), codegen
 
 
 class List(Struct, types.IterableType):  # type: ignore[misc]

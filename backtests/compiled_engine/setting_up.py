@@ -6,7 +6,7 @@ from typing import Any
 
 from backtests.compiled_engine.lists import WORD, allotted, made
 from backtests.compiled_engine.names import number
-from backtests.compiled_engine.shapes import at_address, compiles, word_at
+from backtests.compiled_engine.shapes import at_address, compiles
 from backtests.compiled_engine.structs import (
     ACCOUNT,
     ACCOUNTS,
@@ -193,4 +193,3 @@ for _part in (
     make_view,
 ):
     compiles(_part)
-_ = word_at

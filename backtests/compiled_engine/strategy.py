@@ -106,12 +106,20 @@ def is_course_kept() -> bool:
 def course() -> Callable[..., Any]:
     """Return kernel.course, compiled."""
     from backtests.compiled_engine import kernel, standins
+    from backtests.compiled_engine.leaping import ON_EVERY_BAR
 
     assert standins
-    return _made(kernel.course, (0, 0), machine_code.digest((), COURSE), ()).entry_point  # type: ignore[no-any-return]
+    name = machine_code.digest((), COURSE)
+    return _made(kernel.course, (0, 0), name, (), ON_EVERY_BAR).entry_point  # type: ignore[no-any-return]
 
 
-def _made(function: Callable[..., Any], arguments: Sequence[Any], name: str, of: Sequence[FunctionType]) -> Any:
+def _made(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    name: str,
+    of: Sequence[FunctionType],
+    inlined: Sequence[Callable[..., Any]] = (),
+) -> Any:
     """Return what came of compiling `function` for such arguments, or what was kept of it under `name`."""
     from numba import njit, typeof
     from numba.core.errors import NumbaError, UnsupportedBytecodeError
@@ -123,7 +131,7 @@ def _made(function: Callable[..., Any], arguments: Sequence[Any], name: str, of:
         compiled = njit(cache=keeps)(function)
     signature = tuple(typeof(argument) for argument in arguments)
     try:
-        with made_at_once(function.__name__):
+        with made_at_once(function.__name__, inlined):
             compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         if not of:

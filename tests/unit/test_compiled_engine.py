@@ -17,7 +17,10 @@ from numba import njit
 from backtests import compiled_engine, reference
 from backtests.compiled_engine import running
 from backtests.compiled_engine.journey import STRETCH
+from backtests.compiled_engine.lists import made
 from backtests.compiled_engine.rows import Rows
+from backtests.compiled_engine.setting_up import STEPS
+from backtests.compiled_engine.shapes import use_arena
 from backtests.compiled_engine.wide import wide_of
 from backtests.parity import compare
 from backtests.plan import Plan
@@ -285,6 +288,51 @@ def test_one_preparation_serves_many_plans_and_no_other_history() -> None:
             compare([reference.run(other), compiled_engine.run(other, prepared)])
     with pytest.raises(ValueError, match="another history"):
         compiled_engine.run(random_plan(6, "bars", "whimsical", debug=False), prepared)
+
+
+# Lists in the arena -----------------------------------------------------------------------------------------------
+
+
+@njit
+def worked(arena: Any, steps: Any) -> Any:
+    use_arena(arena.ctypes.data)
+    numbers = made(STEPS)
+    for kind, place, number in steps:
+        if kind == 0:
+            numbers.append(number)
+        elif kind == 1:
+            numbers.insert(place % (len(numbers) + 1), number)
+        elif numbers and kind == 2:
+            numbers.pop(place % len(numbers))
+        elif numbers and kind == 3:
+            numbers.remove(numbers[place % len(numbers)])
+        elif numbers:
+            numbers[place % len(numbers)] = number
+    return [number for number in numbers]  # noqa: C416 - as a list of numba's
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 50), st.integers(0, 9)), min_size=1))
+def test_lists_in_the_arena_are_pythons(steps: list[tuple[int, int, int]]) -> None:
+    arena = np.zeros(4_000, np.int64)
+    arena[:2] = arena.ctypes.data + 16, arena.ctypes.data + arena.nbytes
+    assert worked(arena, np.array(steps)) == worked_by_python(steps)
+
+
+def worked_by_python(steps: list[tuple[int, int, int]]) -> list[int]:
+    numbers: list[int] = []
+    for kind, place, number in steps:
+        if kind == 0:
+            numbers.append(number)
+        elif kind == 1:
+            numbers.insert(place % (len(numbers) + 1), number)
+        elif numbers and kind == 2:
+            numbers.pop(place % len(numbers))
+        elif numbers and kind == 3:
+            numbers.remove(numbers[place % len(numbers)])
+        elif numbers:
+            numbers[place % len(numbers)] = number
+    return numbers
 
 
 # Wide numbers -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backtests import compiled_engine
 from backtests.sweep import markets
 from backtests.sweep.job import Bench
 from backtests.sweep.measures import Row, measured
@@ -118,9 +119,13 @@ def test_what_cannot_be_compiled_is_said_once(
     assert told[0].startswith("reference engine: cannot_in_a_sweep: ") and "cannot_in_a_sweep.py:10: " in told[0]
 
 
-def test_auto_counts_all_runs() -> None:
+@pytest.mark.parametrize("made", [True, False])
+def test_auto_counts_all_runs(monkeypatch: pytest.MonkeyPatch, made: bool) -> None:
+    """Where the code that all strategies share must be made first, more runs are needed to pay for it."""
+    monkeypatch.setattr(compiled_engine, "is_made", lambda: made)
     plan = load_run(ROOT / "config.yaml").plans[0]
     assert engine_for([plan], "auto", 2) == ("reference", "")
+    assert engine_for([plan], "auto", 2_000) == (("compiled" if made else "reference"), "")
     assert engine_for([plan], "auto", 20_000) == ("compiled", "")
     assert engine_for([plan], "compiled", 1) == ("compiled", "")
     assert engine_for([plan], "backtrader", 2_000) == ("backtrader", "")
