@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple, overload
 
 from bot.core.contract import Contract
 from bot.core.events import Fill, Mark, Notice, Posting
@@ -23,6 +24,46 @@ class NotKept(list[Any]):
 
     def __repr__(self) -> str:
         return "<not kept>"
+
+
+class Marks(Sequence[Mark]):
+    """Marks as a list of them would be, from columns of numbers; each is made when they are first looked at."""
+
+    __slots__ = ("_columns", "_last", "_made")
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+    def __init__(self, columns: Sequence[Any], last: Mark) -> None:
+        """Take the four columns of Mark, of one length, as lists or numpy arrays of whole numbers; `last` follows."""
+        self._columns, self._last = columns, last
+        self._made: list[Mark] | None = None
+
+    def _all(self) -> list[Mark]:
+        if self._made is None:
+            columns = (column if isinstance(column, list) else column.tolist() for column in self._columns)
+            self._made = [*map(tuple.__new__, repeat(Mark), zip(*columns, strict=True)), self._last]
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) + 1
+
+    def __iter__(self) -> Iterator[Mark]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Mark: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Mark]: ...
+    def __getitem__(self, at: int | slice) -> Mark | list[Mark]:
+        return self._all()[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, Marks) else other)
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (self._all(),)  # what another process is sent
 
 
 class Observation(NamedTuple):
@@ -57,7 +98,7 @@ class RunResult:
     start_equity_sat: int
     fills: list[Fill]
     postings: Sequence[Posting]
-    marks: list[Mark]
+    marks: Sequence[Mark]
     notices: list[Notice]
     observations: list[Observation]
     final_balances: dict[str, int]

@@ -6,7 +6,6 @@ None of it depends on what is held: the value and the index follow from contract
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -40,16 +39,6 @@ class Prepared:
     rates: list[SwapRate]
     _worths: dict[str, Any] = field(default_factory=dict)
     _addresses: dict[tuple[str, ...], Any] = field(default_factory=dict)
-
-    @cached_property
-    def known_ns(self) -> list[int]:
-        """When each event was known, as plain numbers."""
-        return self.columns.known_ns.tolist()  # type: ignore[no-any-return]
-
-    @cached_property
-    def mark_sat(self) -> list[int]:
-        """The mark at each event, as plain numbers."""
-        return self.columns.mark_sat.tolist()  # type: ignore[no-any-return]
 
     @property
     def count(self) -> int:

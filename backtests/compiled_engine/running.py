@@ -15,7 +15,7 @@ from backtests.compiled_engine.names import NAMES, number
 from backtests.compiled_engine.prepared import Prepared
 from backtests.compiled_engine.strategy import Asking, asking, course
 from backtests.plan import Plan
-from backtests.result import NotKept, RunResult
+from backtests.result import Marks, NotKept, RunResult
 from bot.core.contract import Contract, int64_bounds
 from bot.core.events import Fill, Mark, Notice
 from bot.core.ledger import Account, Move, Postings, Venue
@@ -239,8 +239,13 @@ def without_moves(plan: Plan) -> Plan:
 def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:
     """Return what the reference engine returns for the plan."""
     asset = plan.settings.contract.asset
-    lots, equity_sat = landing.position_lots.tolist(), landing.equity_sat.tolist()
-    rows = zip(prepared.known_ns, prepared.mark_sat, lots, equity_sat, strict=False)
+    marked = landing.marked
+    columns = (
+        prepared.columns.known_ns[:marked],
+        prepared.columns.mark_sat[:marked],
+        landing.position_lots,
+        landing.equity_sat,
+    )
     return RunResult(
         name=plan.strategy.name,
         engine="compiled",
@@ -251,7 +256,7 @@ def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:
         start_equity_sat=plan.settings.deposit_sat,
         fills=landing.fills(),
         postings=Postings(partial(landing.moves, asset)) if plan.settings.keep_moves else NotKept(),
-        marks=[*map(tuple.__new__, repeat(Mark), rows), landing.last],
+        marks=Marks(columns, landing.last),
         notices=landing.notices(),
         observations=[],
         final_balances=landing.final_balances(asset),

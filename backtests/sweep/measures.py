@@ -111,7 +111,7 @@ class _Marks:
 
 def _marks_of(result: RunResult | Brief) -> _Marks:
     if isinstance(result, RunResult):
-        marks = np.array(result.marks, dtype=np.int64)
+        marks = np.array(list(result.marks), dtype=np.int64)
         columns = [np.ascontiguousarray(marks[:, column]) for column in (0, 2, 3)]
     else:
         last = result.last

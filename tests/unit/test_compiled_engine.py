@@ -24,7 +24,7 @@ from backtests.compiled_engine.shapes import use_arena
 from backtests.compiled_engine.wide import wide_of
 from backtests.parity import compare
 from backtests.plan import Plan
-from backtests.result import RunResult
+from backtests.result import Marks, RunResult
 from bot.core.units import INT64_MAX
 from bot.errors import StrategyError, UnsupportedError
 from bot.run import able_engine, engine_for
@@ -399,3 +399,12 @@ def test_a_brief_that_passes_stretches_by_halts_as_a_run_does() -> None:
         assert (brief.fills, brief.notices, brief.last) == (full.fills, full.notices, full.marks[-1])
         halted += any(notice.kind == "halt" for notice in full.notices)
     assert halted > 10
+
+
+def test_marks_are_as_a_list_of_them() -> None:
+    last = Mark(3, 30, 0, 5)
+    marks = Marks((np.array([1, 2]), np.array([10, 20]), np.array([0, 1]), np.array([7, 8])), last)
+    made = [Mark(1, 10, 0, 7), Mark(2, 20, 1, 8), last]
+    assert len(marks) == 3 and marks == made and made == marks and marks[-1] is last and marks[1:] == made[1:]
+    assert marks != made[:2] and all(type(number) is int for mark in marks for number in mark)
+    assert pickle.loads(pickle.dumps(marks)) == made
