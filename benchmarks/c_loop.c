@@ -251,7 +251,8 @@ static void decide(Account *a, double fair) {
     if (edge < -t->entry || edge > t->entry) {
         i64 worth = equity(a);
         i64 lots = worth <= 0 ? 0 : (i64)(t->size * (double)worth * (double)t->per_contract / (double)a->mark);
-        target = grown(held, edge < 0 ? lots : -lots, t->tolerance);
+        i64 size = held < 0 ? -held : held, full = held && size >= (1.0 - t->tolerance) * t->most_position;
+        if (!full || (held > 0) != (edge < 0)) target = grown(held, edge < 0 ? lots : -lots, t->tolerance);
     } else if ((held > 0 && edge > -t->leave) || (held < 0 && edge < t->leave)) {
         target = 0;
     }

@@ -25,6 +25,7 @@ from backtests.compiled_engine.wide import wide_of
 from backtests.parity import compare
 from backtests.plan import Plan
 from backtests.result import Marks, RunResult
+from bot.core.events import Mark
 from bot.core.units import INT64_MAX
 from bot.errors import StrategyError, UnsupportedError
 from bot.run import able_engine, engine_for
