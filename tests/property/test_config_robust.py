@@ -22,7 +22,7 @@ from bot.fields.kinds import Kind, RefusedError
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.yaml").read_text(encoding="utf-8")
 CONTRACT = (ROOT / "contracts" / "TH1BTC-2014Q4.yaml").read_text(encoding="utf-8")
-SECONDS = 2.0
+SECONDS = 20.0  # of processor time: it ends, however slow the machine
 """No single document may take longer, on a slow machine too; the shipped one takes about 0.02."""
 
 
@@ -46,7 +46,7 @@ def read(directory: Path, config: str | bytes, contract: str | bytes = CONTRACT)
     """Return whether the documents are accepted; anything but that or a list of one-line problems fails."""
     for name, text in (("config.yaml", config), ("contracts/TH1BTC-2014Q4.yaml", contract)):
         (directory / name).write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         load_settings(directory / "config.yaml", lambda _use: Params)
     except ConfigError as error:
@@ -57,7 +57,7 @@ def read(directory: Path, config: str | bytes, contract: str | bytes = CONTRACT)
             assert re.match(r".*\.yaml:[1-9][0-9]*: ", text), text
         return False
     finally:
-        assert time.perf_counter() - started < SECONDS
+        assert time.process_time() - started < SECONDS
     return True
 
 
