@@ -130,10 +130,10 @@ def in_processes(
             what = "a process at work ended without an answer: it was killed, or lacked memory, or a strategy ended it"
             raise FairhashError(f"{what}; try fewer --workers") from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 if process not in others:
                     process.kill()
+            pool.shutdown(cancel_futures=True)  # waits: a pool that is still ending when Python does says so, at length
             raise
 
 

@@ -31,7 +31,7 @@ from bot.paper.bitfinex.protocol import Request
 from bot.venues.ccxt_client import client as make_client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.in_process import ADDRESS, mount
-from tests.bitfinex import SECRETS, Bench
+from tests.bitfinex import SECRETS, Bench, counted
 
 TH1 = "TH1/BTC"
 
@@ -68,7 +68,7 @@ def road(bench: Bench) -> Road:
 
 @pytest.fixture
 def venue(bench: Bench, road: Road) -> CcxtVenue:
-    made = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
+    made = counted(make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False))
     mount(made, road)
     return CcxtVenue(made, bench.contract)
 
@@ -408,7 +408,7 @@ def test_decimals_are_lost_by_the_client_so_raw_rows_are_read(bench: Bench, road
 
 
 def test_no_float_comes_out_of_the_venues_client(bench: Bench, road: Road) -> None:
-    made = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
+    made = counted(make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False))
     mount(made, road)
     floats = []
 
@@ -475,7 +475,7 @@ def test_what_the_protocol_has_no_word_for_is_refused_by_name(bench: Bench, venu
 
 
 def test_a_wrong_key_is_no_rejection(bench: Bench) -> None:
-    made = make_client(ADDRESS, "ann-key", "not-the-secret-of-ann", limited=False)
+    made = counted(make_client(ADDRESS, "ann-key", "not-the-secret-of-ann", limited=False))
     mount(made, bench.carry)
     with pytest.raises(VenueError, match="AuthenticationError"):
         CcxtVenue(made, bench.contract).submit(order(bench, 1, 1, 150_000_000))

@@ -18,7 +18,7 @@ from bot.core.order import EXCHANGE, TRADING, CancelOrder, Command, PlaceOrder, 
 from bot.venues.ccxt_client import client as make_client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.in_process import ADDRESS, mount
-from tests.bitfinex import SECRETS, Bench
+from tests.bitfinex import SECRETS, Bench, counted
 from tests.exchange.faults import FaultyRoad
 
 ORDERS = int(os.environ.get("FAIRHASH_CAMPAIGN", "300"))
@@ -65,7 +65,7 @@ def test_no_order_is_lost_none_is_doubled_and_positions_are_equal(tmp_path: Path
     quiet, rough = Bench(tmp_path / "quiet"), Bench(tmp_path / "rough")
     expected = trade(quiet, quiet.service.submit, seed)
     road = FaultyRoad(rough.carry, rough.restart, seed, chance=0.1)
-    ccxt_client = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
+    ccxt_client = counted(make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False))
     mount(ccxt_client, road)
     venue = CcxtVenue(ccxt_client, rough.contract)
 
@@ -98,7 +98,7 @@ def test_an_order_whose_outcome_stays_unknown_stops_all_that_follows(tmp_path: P
             raise LostError("no route to host")
         return reply
 
-    ccxt_client = make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False)
+    ccxt_client = counted(make_client(ADDRESS, "ann-key", SECRETS["ann-key"], limited=False))
     mount(ccxt_client, road)
     venue = CcxtVenue(ccxt_client, bench.contract)
     ccxt_client.load_markets()

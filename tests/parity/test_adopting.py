@@ -41,6 +41,7 @@ from bot.venues.followed import FollowedMarket
 from bot.venues.in_process import ADDRESS, Carry, mount
 from bot.venues.report import expected
 from strategies.view import Target, View
+from tests.bitfinex import counted
 from tests.parity.test_paper import begin, crash
 from tests.parity.test_served import SECRET, USER, KilledError, Road, Served, fits, protocol_plan
 
@@ -97,8 +98,7 @@ class Follower:
         self.journal = begin(path, plan, text)
         self.daemon = Daemon(self.journal)
         self.daemon.recover()
-        made = client(ADDRESS, "key", SECRET, limited=False)
-        made.nonce = made.microseconds  # without a socket there is more than one request a millisecond
+        made = counted(client(ADDRESS, "key", SECRET, limited=False))
         mount(made, road)
         venue = CcxtVenue(made, plan.settings.contract)
         self.market = FollowedMarket(made, venue.ask, self.daemon.last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,12 +30,12 @@ from bot.venues.followed import FollowedMarket
 from bot.venues.in_process import ADDRESS, Carry, mount
 from bot.venues.report import OrderLine, TradeLine, expected
 from bot.verifying import TOLD, verify
+from tests.bitfinex import counted
 from tests.checkpoints import often, plainly
 from tests.parity.test_adopting import BEN, meddle
 from tests.parity.test_paper import begin, crash, feed_of, rest_of
 from tests.parity.test_served import SECRET, USER, KilledError, Served, fits, protocol_plan
 
-NONCES = count(1)
 """The client takes the milliseconds of the clock, which may stand still, or go back, between two requests in here."""
 
 
@@ -63,8 +63,7 @@ def alike(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def attached(daemon: Daemon, carry: Carry, contract: Contract) -> FollowedMarket:
     """Let a daemon trade on an exchange, and return the market to follow."""
-    made = client(ADDRESS, "key", SECRET, limited=False)
-    made.nonce = lambda: next(NONCES)
+    made = counted(client(ADDRESS, "key", SECRET, limited=False))
     mount(made, carry)
     venue = CcxtVenue(made, contract)
     market = FollowedMarket(made, venue.ask, daemon.last)

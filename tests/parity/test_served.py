@@ -34,6 +34,7 @@ from bot.venues.ccxt_client import client
 from bot.venues.ccxt_venue import CcxtVenue
 from bot.venues.followed import FollowedMarket
 from bot.venues.in_process import ADDRESS, carrier, mount
+from tests.bitfinex import counted
 from tests.exchange.faults import FaultyRoad
 from tests.parity.test_paper import begin, crash, feed_of, paper_plan
 
@@ -110,7 +111,7 @@ def run(directory: Path, plan: Plan, text: str, seed: int, chance: float, kills:
         road.journal = journal
         daemon = Daemon(journal)
         daemon.recover()
-        made = client(ADDRESS, "key", SECRET, limited=False)
+        made = counted(client(ADDRESS, "key", SECRET, limited=False))
         mount(made, road)
         venue = CcxtVenue(made, plan.settings.contract)
         market = FollowedMarket(made, venue.ask, daemon.last)
