@@ -158,36 +158,17 @@ def hftbacktest(rows: pd.DataFrame) -> Callable[[], Run]:
 
 def nautilus_trader(rows: pd.DataFrame) -> Callable[[], Run]:
     """Return runs of nautilus_trader's engine on bars, without logs and without its analysis at the end."""
-    from decimal import Decimal
-
     from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
     from nautilus_trader.config import LoggingConfig, StrategyConfig
     from nautilus_trader.model.currencies import BTC
     from nautilus_trader.model.data import Bar, BarType
-    from nautilus_trader.model.enums import AccountType, CurrencyType, OmsType, OrderSide
-    from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
-    from nautilus_trader.model.instruments import CurrencyPair
-    from nautilus_trader.model.objects import Currency, Money, Price, Quantity
+    from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
+    from nautilus_trader.model.identifiers import Venue
+    from nautilus_trader.model.objects import Money, Price, Quantity
     from nautilus_trader.trading.strategy import Strategy
 
-    venue = Venue("SIM")
-    pair, kind = InstrumentId(Symbol("THX/BTC"), venue), BarType.from_str("THX/BTC.SIM-1-MINUTE-LAST-EXTERNAL")
-    instrument = CurrencyPair(
-        instrument_id=pair,
-        raw_symbol=Symbol("THXBTC"),
-        base_currency=Currency("THX", 8, 0, "THX", CurrencyType.CRYPTO),
-        quote_currency=BTC,
-        price_precision=4,
-        size_precision=2,
-        price_increment=Price.from_str("0.0001"),
-        size_increment=Quantity.from_str("0.01"),
-        margin_init=Decimal("0.1"),
-        margin_maint=Decimal("0.05"),
-        maker_fee=Decimal(str(FEE)),
-        taker_fee=Decimal(str(FEE)),
-        ts_event=0,
-        ts_init=0,
-    )
+    venue, instrument = Venue("SIM"), _nautilus_pair()
+    pair, kind = instrument.id, BarType.from_str("THX/BTC.SIM-1-MINUTE-LAST-EXTERNAL")
     bars = []
     for at, row in enumerate(zip(rows["open"], rows["high"], rows["low"], rows["close"], strict=True), 1):
         prices = [Price(price, 4) for price in row]
@@ -233,6 +214,34 @@ def nautilus_trader(rows: pd.DataFrame) -> Callable[[], Run]:
         return run
 
     return fresh
+
+
+def _nautilus_pair() -> Any:
+    """Return the contract as an instrument of nautilus_trader's."""
+    from decimal import Decimal
+
+    from nautilus_trader.model.currencies import BTC
+    from nautilus_trader.model.enums import CurrencyType
+    from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
+    from nautilus_trader.model.instruments import CurrencyPair
+    from nautilus_trader.model.objects import Currency, Price, Quantity
+
+    return CurrencyPair(
+        instrument_id=InstrumentId(Symbol("THX/BTC"), Venue("SIM")),
+        raw_symbol=Symbol("THXBTC"),
+        base_currency=Currency("THX", 8, 0, "THX", CurrencyType.CRYPTO),
+        quote_currency=BTC,
+        price_precision=4,
+        size_precision=2,
+        price_increment=Price.from_str("0.0001"),
+        size_increment=Quantity.from_str("0.01"),
+        margin_init=Decimal("0.1"),
+        margin_maint=Decimal("0.05"),
+        maker_fee=Decimal(str(FEE)),
+        taker_fee=Decimal(str(FEE)),
+        ts_event=0,
+        ts_init=0,
+    )
 
 
 PEERS = (vectorbt_signals, vectorbt_order_function, backtesting_py, hftbacktest, nautilus_trader)
