@@ -41,39 +41,30 @@ def is_eventful(run: Any) -> bool:
 
 def leap(run: Any, at: int) -> int:
     """Take in events from `at` on while little moves but the mark; return the first one left: see Session.coast."""
-    columns, state, view, account, trader = run.columns, run.state, run.seen, run.account, run.trader
+    columns, state, trader = run.columns, run.state, run.trader
     is_bars, count = run.given.is_bars, run.given.events
     if is_eventful(run):
         return at
-    stop_ns = run.exchange.next_due_ns()
-    if account.offered[0] or account.offered[1]:
-        stop_ns = min(columns.rate_ns[run.rates], stop_ns)
-    stale_ns = trader.limits.stale_after_ns
-    worth = standing(state, account)
+    stop_ns, stale_ns = stops_ns(run), trader.limits.stale_after_ns
+    worth = standing(state, run.account)
     owes = worth.owed is not None
     passes = run.given.equity_at == 0 and worth.lent is None
     lowest_sat = floor_sat(run)
-    asleep_until_ns, low_edge, high_edge = 0, inf, -inf
-    if run.last.has_wake and is_same_situation(run) and trader.is_idle(run.last):
-        asleep_until_ns, low_edge, high_edge = run.last.at_ns, run.last.low_edge, run.last.high_edge
+    asleep_until_ns, band = sleep_of(run)
     stopped = trader.is_stopped and trader.is_idle(NOTHING)
     margin = (NEVER, 0)  # the price down to which, and the time up to which, a long was found safe
-    news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
+    news_at = news_from(run)
     tries, is_even, whole = passes, False, count // STRETCH * STRETCH
     while at < count:
         before_ns = run.last_market_ns
         if tries or at % STRETCH == 0:
             end = min((at // STRETCH + 1) * STRETCH, columns.rate_at[run.rates])
-            until, band = (stop_ns, asleep_until_ns), (low_edge, high_edge)
+            until = (stop_ns, asleep_until_ns)
             is_quiet = passes and (stopped or asleep_until_ns > 0) and at + 1 < end <= whole
-            if (
-                is_quiet
-                and can_pass(run, at, end, owes, until, band, stopped)
-                and bounds_hold(run, worth, at, end, owes, lowest_sat)
-            ):
+            can = is_quiet and can_pass(run, at, end, owes, until, band, stopped)
+            if can and bounds_hold(run, worth, at, end, owes, lowest_sat):
                 tell(run, end - 1, end - at)
-                news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
-                at = end
+                news_at, at = news_from(run), end
                 run.passed += 1
                 continue
             tries, is_even = False, at < whole and is_without_gaps(columns, at // STRETCH)
@@ -84,33 +75,21 @@ def leap(run: Any, at: int) -> int:
         is_safe = True
         if owes:
             low_sat = min(columns.open_sat[at], mark_sat)
+            margin = safe_down_to(state, worth, low_sat, known_ns, margin)
             is_safe = low_sat >= margin[0] and known_ns <= margin[1]
-            if not is_safe and worth.margin_lots >= 0:
-                further = (low_sat - low_sat // 64, known_ns + NS_PER_HOUR)
-                if is_long_safe(state, worth, further[0], further[1]):
-                    margin, is_safe = further, True
-        if owes and is_bars and opens_ns > before_ns:
-            break
+            if is_bars and opens_ns > before_ns:
+                break
         if not is_safe and is_bars and not worth.is_safe(state, columns.open_sat[at], opens_ns):
             break
         if at >= news_at:
-            growths = columns.growths[run.blocks]
-            if columns.rates_seen[at] != run.rates:
-                feed(run, known_ns)
-                asleep_until_ns, margin = 0, (NEVER, 0)  # a new swap rate always wakes
-            else:
-                pass_blocks(run, columns.blocks_seen[at])
-            if columns.growths[run.blocks] != growths:
-                asleep_until_ns = 0  # and so does another growth
-            worth = standing(state, account)
-            news_at = min(columns.rate_at[run.rates], columns.block_at[run.blocks])
+            rates, growths = run.rates, columns.growths[run.blocks]
+            hear(run, at)
+            if run.rates != rates or columns.growths[run.blocks] != growths:
+                asleep_until_ns, margin = 0, (NEVER, 0)  # a new swap rate and another growth always wake
+            worth, news_at = standing(state, run.account), news_from(run)
         equity = worth.equity_sat(mark_sat, known_ns)
         if equity < lowest_sat or (not is_safe and not worth.is_safe(state, mark_sat, known_ns)):
-            if is_bars:
-                state.event += 1  # the open, which no order waited for
-                close_bar(run, at)
-            else:
-                take(run, at)
+            meet(run, at)
             return at + 1
         tell(run, at, 1)
         run.looked += 1
@@ -123,21 +102,66 @@ def leap(run: Any, at: int) -> int:
             continue
         if known_ns < asleep_until_ns:
             fair_sat = columns.fair_sat[at - 1]
-            edge = mark_sat / fair_sat - 1.0 if fair_sat > 0.0 else inf  # View.edge, inlined
-            if low_edge <= edge <= high_edge:
+            if band[0] <= (mark_sat / fair_sat - 1.0 if fair_sat > 0.0 else inf) <= band[1]:  # View.edge, inlined
                 continue
-        view.equity_sat = equity
+        run.seen.equity_sat = equity
         see(run, at - 1)
         answer = ask(run)
         if run.outcome != DONE:
             return at
-        asleep_until_ns = answer.at_ns if answer.has_wake else 0
-        low_edge, high_edge = answer.low_edge, answer.high_edge
+        asleep_until_ns, band = (answer.at_ns if answer.has_wake else 0), (answer.low_edge, answer.high_edge)
         tries = passes
         if not trader.is_idle(answer):
-            trader.follow(view, answer)
+            trader.follow(run.seen, answer)
             return at
     return at
+
+
+def stops_ns(run: Any) -> int:
+    """Return when more than the mark may move next: what falls due, or a swap rate that may take his offers."""
+    due_ns = run.exchange.next_due_ns()
+    if run.account.offered[0] or run.account.offered[1]:
+        return min(run.columns.rate_ns[run.rates], due_ns)  # type: ignore[no-any-return]
+    return due_ns  # type: ignore[no-any-return]
+
+
+def sleep_of(run: Any) -> tuple[int, tuple[float, float]]:
+    """Return until when, and between which edges, the last answer sleeps: it stands, is reached, and names a wake."""
+    last = run.last
+    if last.has_wake and is_same_situation(run) and run.trader.is_idle(last):
+        return last.at_ns, (last.low_edge, last.high_edge)
+    return 0, (inf, -inf)
+
+
+def news_from(run: Any) -> int:
+    """Return the first event by which there is another block or swap rate."""
+    return min(run.columns.rate_at[run.rates], run.columns.block_at[run.blocks])  # type: ignore[no-any-return]
+
+
+def hear(run: Any, at: int) -> None:
+    """Take in the blocks and swap rates that are known by event `at`."""
+    if run.columns.rates_seen[at] != run.rates:
+        feed(run, run.columns.known_ns[at])
+    else:
+        pass_blocks(run, run.columns.blocks_seen[at])
+
+
+def meet(run: Any, at: int) -> None:
+    """Take in an event at which the account is no longer safe, its bar's open, which no order waited for, included."""
+    if run.given.is_bars:
+        run.state.event += 1
+        close_bar(run, at)
+    else:
+        take(run, at)
+
+
+def safe_down_to(state: Any, worth: Any, low_sat: int, time_ns: int, known: tuple[int, int]) -> tuple[int, int]:
+    """Return the price down to which, and the time up to which, a long is found safe: `known` while that is enough."""
+    if (low_sat < known[0] or time_ns > known[1]) and worth.margin_lots >= 0:
+        further = (low_sat - low_sat // 64, time_ns + NS_PER_HOUR)
+        if is_long_safe(state, worth, further[0], further[1]):
+            return further
+    return known
 
 
 def tell(run: Any, at: int, events: int) -> None:
@@ -229,10 +253,14 @@ def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
 
 ON_EVERY_BAR = (
     *(tell, is_long_safe, is_without_gaps, can_pass, bounds_hold, see, mark, ask, is_sound, floor_sat, quotient),
+    safe_down_to,
     *(Standing.equity_sat, Standing.earn, Standing.is_safe, Interest.due_sat, notional_sat, dividend_sat),
     *(Trader.is_idle, Trader._allowed, within),
 )
 """What is not called but written out in place in machine code."""
 
-for _part in (is_eventful, leap, tell, is_without_gaps, can_pass, bounds_hold, is_long_safe):
+for _part in (
+    *(is_eventful, leap, stops_ns, sleep_of, news_from, hear, meet, safe_down_to, tell),
+    *(is_without_gaps, can_pass, bounds_hold, is_long_safe),
+):
     compiles(_part)
