@@ -23,7 +23,7 @@ from bot.errors import StrategyError, cause
 from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
 from bot.trader import ACTIVE, RiskLimits, Trader
-from strategies.view import AWAKE, SLEEPLESS, Decided, Target, View, target_fault
+from strategies.view import AWAKE, SLEEPLESS, Decided, Target, View, exposure_of, target_fault
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
@@ -185,7 +185,7 @@ class Session:
     def act(self) -> None:
         """Ask the strategy, unless it sleeps or is stopped, and take the next step to its target."""
         view, last, debug = self.view, self._last, self.settings.debug
-        sleeps = last is not None and not debug and last.is_asleep(view, self._situation())
+        sleeps = last is not None and not debug and last.is_asleep(view, self._situation(last.target))
         target = last.target if last is not None and sleeps else self._ask()
         if self.settings.observe:
             self._observe()
@@ -230,7 +230,7 @@ class Session:
         he offers loans that the market could take at them.
         """
         state, view, account, trader = self.state, self.view, self._account, self.trader
-        if self._is_eventful():
+        if self._is_eventful() or self._is_still_to_follow():
             return at
         stop_ns = self.exchange.next_due_ns()
         if any(account.offered):
@@ -239,9 +239,11 @@ class Session:
         worth = standing(state, account)
         peak_sat, floor_sat, observes = self._peak_sat, self._floor_sat(), self.settings.observe
         target = self._sleeping_target() or AWAKE
-        low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
+        wake = target.wake or SLEEPLESS
+        low_edge, high_edge, asleep_until_ns = wake[:3]
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         mark_sat, untold, line_ns, line_sat, slope = state.mark_sat, 0, 0, 0.0, 0.0
+        lots_per_contract = self.settings.contract.lots_per_contract
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
@@ -253,8 +255,8 @@ class Session:
                 rate_ns, growth = world.rate_ns, self.value.growth_per_retarget
                 world.up_to(close_ns)
                 worth, line_ns = standing(state, account), 0
-                if world.rate_ns != rate_ns or self.value.growth_per_retarget != growth:
-                    asleep_until_ns = 0  # a new swap rate and another growth always wake
+                if (wake.on_rates and world.rate_ns != rate_ns) or self.value.growth_per_retarget != growth:
+                    asleep_until_ns = 0
             equity_sat = worth.equity_sat(price_sat, close_ns)
             at += 1
             if equity_sat < floor_sat or (owes and not worth.is_safe(state, price_sat, close_ns)):
@@ -274,6 +276,9 @@ class Session:
                     line_ns, line_sat, slope = self.value.line(close_ns)
                 fair = line_sat + slope * (line_ns - close_ns)  # FairValue.value_sat, inlined
                 asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
+                if asleep and wake.weighs:
+                    exposure = exposure_of(worth.lots, price_sat, equity_sat, lots_per_contract)
+                    asleep = wake.low_exposure <= exposure <= wake.high_exposure
             if asleep and not observes:
                 continue
             self._tell(close_ns, price_sat, untold)
@@ -282,7 +287,8 @@ class Session:
             view.see_bar(volume_lots)
             if not asleep:
                 target = self._ask()
-                low_edge, high_edge, asleep_until_ns = target.wake or SLEEPLESS
+                wake = target.wake or SLEEPLESS
+                low_edge, high_edge, asleep_until_ns = wake[:3]
             if observes:
                 self._observe()
             if not trader.is_idle(target):
@@ -308,11 +314,14 @@ class Session:
             state.time_ns, state.rank = time_ns, RANK_DATA
 
     def _sleeping_target(self) -> Target | None:
-        """Return the last target if it stands until its wake, is reached, and the situation is still the same."""
+        """Return the last target if it stands until its wake, and the situation is still the same."""
         last = self._last
-        if last is None or last.situation != self._situation() or not self.trader.is_idle(last.target):
-            return None
-        return last.target
+        return last.target if last is not None and last.situation == self._situation(last.target) else None
+
+    def _is_still_to_follow(self) -> bool:
+        """Return whether the strategy may sleep on a target that is not reached: each event takes a step towards it."""
+        target = self._sleeping_target()
+        return target is not None and not self.trader.is_idle(target)
 
     def _floor_sat(self) -> int:
         """Return the least equity that is no drawdown to halt at: 0 once halted, or without such a limit."""
@@ -335,7 +344,7 @@ class Session:
             self._sound = target
         if self.settings.debug:
             self._check_decision(target)
-        self._last = Decided(target, self._situation()) if target.wake is not None else None
+        self._last = Decided(target, self._situation(target)) if target.wake is not None else None
         return target
 
     def _at(self) -> str:
@@ -374,15 +383,17 @@ class Session:
             self.exchange.compare()
         except InvariantError as error:
             raise StrategyError(f"{self._at()}: changed the exchange while it was asked: {error}") from error
-        situation = self._situation()
         last = self._last
-        if last is not None and last.is_asleep(view, situation) and target[:-1] != last.target[:-1]:
+        sleeps = last is not None and last.is_asleep(view, self._situation(last.target))
+        if last is not None and sleeps and target[:-1] != last.target[:-1]:
             moved = f"moved from {last.target} to {target}"
             raise StrategyError(f"{self._at()}: asleep until {last.target.wake}, {moved}")
 
-    def _situation(self) -> tuple[object, ...]:
+    def _situation(self, target: Target) -> tuple[object, ...]:
+        """Return what would wake one who answered `target` whenever it changes."""
         state = self.state
-        return (state.changes, state.conditions, self.value.growth_per_retarget, self.trader.mode)
+        rate_rows = state.rate_rows if target.wake is None or target.wake.on_rates else 0
+        return (state.changes, state.conditions, rate_rows, self.value.growth_per_retarget, self.trader.mode)
 
     # The end ------------------------------------------------------------------------------------------------
 

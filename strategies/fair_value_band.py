@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from bot.fields import Flag, Fraction, setting
-from strategies.sizing import grown, is_full
+from strategies.sizing import grown, is_full, kept_exposures
 from strategies.view import Target, View, Wake
 
 
@@ -38,15 +38,10 @@ def decide(view: View, params: Params) -> Target:
     edge = view.edge
     position = view.position_lots
     entry = params.entry_band
-    full = is_full(position, view.most_lots, params.tolerance)
     if edge < -entry and params.go_long:
-        if full and position > 0:
-            return Target(position, wake=Wake(-inf, -params.exit_band))
-        return Target(grown(position, view.lots_for(params.size), params.tolerance))
+        return _built(view, params, max(position, 0), view.lots_for(params.size), -inf, -params.exit_band)
     if edge > entry and params.go_short:
-        if full and position < 0:
-            return Target(position, wake=Wake(params.exit_band, inf))
-        return Target(grown(position, -view.lots_for(params.size), params.tolerance))
+        return _built(view, params, min(position, 0), -view.lots_for(params.size), params.exit_band, inf)
     if (position > 0 and edge > -params.exit_band) or (position < 0 and edge < params.exit_band):
         return Target(0)
     return Target(position, wake=_sleep(position, params))
@@ -58,6 +53,17 @@ def band(view: View, params: Params) -> tuple[float, float]:
     return fair * (1.0 - params.entry_band), fair * (1.0 + params.entry_band)
 
 
+def _built(view: View, params: Params, held: int, wanted: int, low_edge: float, high_edge: float) -> Target:
+    """Build what is held towards what is wanted; once it is there, sleep until it is to be left or topped up."""
+    if is_full(held, view.most_lots, params.tolerance):
+        return Target(held, wake=Wake(low_edge, high_edge, on_rates=False))
+    lots = grown(held, wanted, params.tolerance)
+    if lots == 0 or lots != held:
+        return Target(lots)
+    least, most = kept_exposures(held, params.size, params.tolerance)
+    return Target(held, wake=Wake(low_edge, high_edge, low_exposure=least, high_exposure=most, on_rates=False))
+
+
 def _sleep(position_lots: int, params: Params) -> Wake:
     """Nothing changes until the edge leaves the band that the present position waits in."""
     low = -params.entry_band if params.go_long else -inf
@@ -66,4 +72,4 @@ def _sleep(position_lots: int, params: Params) -> Wake:
         high = min(high, -params.exit_band)
     elif position_lots < 0:
         low = max(low, params.exit_band)
-    return Wake(low, high)
+    return Wake(low, high, on_rates=False)

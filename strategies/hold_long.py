@@ -22,4 +22,4 @@ class Params:
 
 def decide(view: View, params: Params) -> Target:
     """Return the wanted long, always."""
-    return Target(view.lots_of(params.size), financed=params.financed, wake=Wake(-inf, inf))
+    return Target(view.lots_of(params.size), financed=params.financed, wake=Wake(-inf, inf, on_rates=False))

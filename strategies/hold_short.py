@@ -25,4 +25,4 @@ class Params:
 
 def decide(view: View, params: Params) -> Target:
     """Return the wanted short, always."""
-    return Target(-view.lots_of(params.size), wake=Wake(-inf, inf))
+    return Target(-view.lots_of(params.size), wake=Wake(-inf, inf, on_rates=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ROUNDING = 1e-9
+"""More than floats lose where an exposure is worked out: what wakes a strategy rather too early than too late."""
+
 
 def grown(position_lots: int, wanted_lots: int, tolerance: float) -> int:
     """Return the target that builds a position towards `wanted_lots` (signed) and then leaves it alone.
@@ -28,3 +31,15 @@ def is_full(position_lots: int, most_lots: int, tolerance: float) -> bool:
     (False, True, True, False)
     """
     return position_lots != 0 and abs(position_lots) >= (1.0 - tolerance) * most_lots
+
+
+def kept_exposures(position_lots: int, fraction: float, tolerance: float) -> tuple[float, float]:
+    """Return the least and the greatest exposure at which `grown` surely keeps a position.
+
+    For a position on the side of the `fraction` of equity that is wanted (View.lots_for). Below the least it is topped
+    up; above the greatest less than one lot is wanted, so none is.
+
+    >>> kept_exposures(-50, 0.5, 0.2)
+    (0.40000000040000006, 24.999999975)
+    """
+    return (1.0 - tolerance) * fraction * (1.0 + ROUNDING), abs(position_lots) * fraction * (1.0 - ROUNDING)

@@ -27,13 +27,22 @@ NEVER: Final = 1 << 62
 class Wake(NamedTuple):
     """What would change the strategy's mind: until one of these happens, an engine need not ask it.
 
-    The edge leaving [low_edge, high_edge] (price / fair value - 1), the time `at_ns`, or a change of what is always a
-    reason: a fill, a loan, a liquidation, a new swap rate, new terms, another growth expected (a retarget), a halt.
+    The edge leaving [low_edge, high_edge] (price / fair value - 1), the time `at_ns`, the exposure leaving
+    [low_exposure, high_exposure] (see `exposure_of`), a new swap rate unless `on_rates` is False, or what is always a
+    reason: a fill, a loan, a liquidation, new terms, another growth expected (a retarget), a halt.
     """
 
     low_edge: float
     high_edge: float
     at_ns: int = NEVER
+    low_exposure: float = -inf
+    high_exposure: float = inf
+    on_rates: bool = True
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the exposure could wake: most strategies need not have it worked out."""
+        return self.low_exposure > -inf or self.high_exposure < inf
 
 
 class Target(NamedTuple):
@@ -70,10 +79,21 @@ def target_fault(target: Target, contract: Contract) -> str:
 def _wake_fault(wake: object) -> str:
     if type(wake) is not Wake or type(wake.at_ns) is not int:
         return f"wake {wake!r} is not a Wake with at_ns in whole nanoseconds"
-    edges = (wake.low_edge, wake.high_edge)
-    if any(type(edge) not in (int, float) or edge != edge for edge in edges):
-        return f"the edges of {wake!r} are not numbers"
-    return ""
+    bounds = (wake.low_edge, wake.high_edge, wake.low_exposure, wake.high_exposure)
+    if any(type(bound) not in (int, float) or bound != bound for bound in bounds):
+        return f"the edges and exposures of {wake!r} are not numbers"
+    return "" if type(wake.on_rates) is bool else f"on_rates of {wake!r} is not True or False"
+
+
+def exposure_of(lots: int, mark_sat: int, equity_sat: int, lots_per_contract: int) -> float:
+    """Return the value of a position at the mark as a fraction of equity; infinite where none of that is left.
+
+    >>> exposure_of(-50, 1_000_000, 2_000_000, 100), exposure_of(0, 1_000_000, 0, 100)
+    (0.25, inf)
+    """
+    if equity_sat <= 0:
+        return inf
+    return float(abs(lots)) * float(mark_sat) / (float(lots_per_contract) * float(equity_sat))
 
 
 class View:
@@ -240,6 +260,11 @@ class View:
         return self._state.balance(self._state.accounts[self.user].purses[name][asset])
 
     @property
+    def exposure(self) -> float:
+        """Value of the position at the mark as a fraction of equity; infinite where none of that is left."""
+        return exposure_of(self.position_lots, self._state.mark_sat, self.equity_sat, self.contract.lots_per_contract)
+
+    @property
     def initial_margin_ppm(self) -> int:
         """Initial margin now, in parts per million of position value."""
         return self._state.initial_ppm
@@ -273,4 +298,6 @@ class Decided(NamedTuple):
         wake = self.target.wake
         if wake is None or situation != self.situation or (wake.at_ns != NEVER and view.time_ns >= wake.at_ns):
             return False
-        return wake.low_edge <= view.edge <= wake.high_edge
+        if not wake.low_edge <= view.edge <= wake.high_edge:
+            return False
+        return not wake.weighs or wake.low_exposure <= view.exposure <= wake.high_exposure

@@ -47,6 +47,20 @@ class Brief:
         self.start_equity_sat = plan.settings.deposit_sat
         self.last = landing.last
 
+    @property
+    def sampled_sat(self) -> Any:
+        """The equity at each of the samples that were asked for, as far as they were marked, in satoshi."""
+        return self._landing.sampled_sat
+
+    @property
+    def fall(self) -> tuple[int, int]:
+        """The deepest fall of the equity from a peak before it, and that peak, in satoshi; told where samples are.
+
+        Of all marks, the deposit before them and the mark at the end; of equal falls the first.
+        """
+        left = self._landing.left
+        return left.deepest_sat, left.deepest_peak_sat
+
     @cached_property
     def fills(self) -> list[Fill]:
         """All fills."""
@@ -99,6 +113,8 @@ class Slow:
     price_sat: Any
     position_lots: Any
     equity_sat: Any
+    sampled_sat: Any
+    fall: tuple[int, int]
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -160,27 +176,41 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
         return running.result(plan, fitting, landing)
 
 
-def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False) -> Brief | Slow:
-    """Return what one plan came to, without postings; `marked`: the marks will be asked for. Raises as `run` does."""
+def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = None) -> Brief | Slow:
+    """Return what one plan came to, without postings; `marked`: the marks will be asked for. Raises as `run` does.
+
+    `samples`, market events by number, each greater than the one before it, as an array of int64: the equity at these,
+    and the deepest fall, are told at once, which takes less than all marks do.
+    """
     quiet = running.without_moves(plan)
     fitting = _fitting(quiet, prepared)
-    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked)
-    return _slow(quiet) if landing is None else Brief(quiet, fitting, landing)
+    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked, samples=samples)
+    return _slow(quiet, samples) if landing is None else Brief(quiet, fitting, landing)
 
 
-def _slow(plan: Plan) -> Slow:
+def _slow(plan: Plan, samples: Any) -> Slow:
     import numpy as np
 
     result = reference.run(plan)
     marks = np.array(result.marks[:-1], np.int64).reshape(-1, 4)
+    worths = np.concatenate(([result.start_equity_sat], marks[:, 3], [result.marks[-1].equity_sat]))
+    peaks = np.maximum.accumulate(worths)
+    deepest = int(np.argmax(peaks - worths))
+    fall = (int((peaks - worths)[deepest]), int(peaks[deepest]))
+    time_ns, price_sat, position_lots, equity_sat = (np.ascontiguousarray(marks[:, column]) for column in range(4))
     return Slow(
-        plan.strategy.name,
-        result.user,
-        result.start_equity_sat,
-        result.fills,
-        result.notices,
-        result.marks[-1],
-        *(np.ascontiguousarray(marks[:, column]) for column in range(4)),
+        name=plan.strategy.name,
+        user=result.user,
+        start_equity_sat=result.start_equity_sat,
+        fills=result.fills,
+        notices=result.notices,
+        last=result.marks[-1],
+        time_ns=time_ns,
+        price_sat=price_sat,
+        position_lots=position_lots,
+        equity_sat=equity_sat,
+        sampled_sat=None if samples is None else equity_sat[samples[samples < len(equity_sat)]],
+        fall=fall if fall[0] else (0, 0),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from numba import boolean, float64, int64, types
@@ -23,12 +24,15 @@ class Answer(NamedTuple):
     low_edge: float
     high_edge: float
     at_ns: int
+    low_exposure: float
+    high_exposure: float
+    on_rates: bool
 
 
-NOTHING: Final = Answer(0, 0, False, 0, 0, False, 0.0, 0.0, 0)
+NOTHING: Final = Answer(0, 0, False, 0, 0, False, 0.0, 0.0, 0, 0.0, 0.0, True)
 """Stands for bot.trader.NOTHING."""
 ANSWER: Final = types.BaseTuple.from_types(
-    (int64, int64, boolean, int64, int64, boolean, float64, float64, int64), Answer
+    (int64, int64, boolean, int64, int64, boolean, float64, float64, int64, float64, float64, boolean), Answer
 )
 
 
@@ -38,6 +42,13 @@ class Sleep(NamedTuple):
     low_edge: float
     high_edge: float
     at_ns: int
+    low_exposure: float
+    high_exposure: float
+    on_rates: bool
+
+
+NOT_ASLEEP: Final = Sleep(0.0, 0.0, 0, 0.0, 0.0, True)
+"""Stands for no Wake."""
 
 
 class Size(NamedTuple):
@@ -58,7 +69,14 @@ def make_target(
     raise NotImplementedError
 
 
-def make_wake(low_edge: float, high_edge: float, at_ns: int = NEVER) -> Any:
+def make_wake(
+    low_edge: float,
+    high_edge: float,
+    at_ns: int = NEVER,
+    low_exposure: float = -inf,
+    high_exposure: float = inf,
+    on_rates: bool = True,
+) -> Any:
     """Stand in for Wake in compiled code."""
     raise NotImplementedError
 
@@ -100,7 +118,7 @@ def _never_asleep(
     wake: Any = None,
 ) -> Any:
     wanted = (position_lots, limit_price_sat, financed, lend_lots, lend_rate_ppb_day)
-    return _answer(wanted, False, 0.0, 0.0, 0)
+    return _answer(wanted, False, NOT_ASLEEP)
 
 
 def _asleep(
@@ -112,7 +130,7 @@ def _asleep(
     wake: Any = None,
 ) -> Any:
     wanted = (position_lots, limit_price_sat, financed, lend_lots, lend_rate_ppb_day)
-    return _answer(wanted, True, wake.low_edge, wake.high_edge, wake.at_ns)
+    return _answer(wanted, True, wake)
 
 
 def _perhaps_asleep(
@@ -125,12 +143,12 @@ def _perhaps_asleep(
 ) -> Any:
     wanted = (position_lots, limit_price_sat, financed, lend_lots, lend_rate_ppb_day)
     if wake is None:
-        return _answer(wanted, False, 0.0, 0.0, 0)
-    return _answer(wanted, True, wake.low_edge, wake.high_edge, wake.at_ns)
+        return _answer(wanted, False, NOT_ASLEEP)
+    return _answer(wanted, True, wake)
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def _answer(wanted: Any, has_wake: bool, low_edge: float, high_edge: float, at_ns: int) -> Any:
+def _answer(wanted: Any, has_wake: bool, wake: Any) -> Any:
     position_lots, limit_price_sat, financed, lend_lots, lend_rate_ppb_day = wanted
     return Answer(
         types.int64(position_lots),
@@ -139,18 +157,37 @@ def _answer(wanted: Any, has_wake: bool, low_edge: float, high_edge: float, at_n
         types.int64(lend_lots),
         types.int64(lend_rate_ppb_day),
         has_wake,
-        low_edge,
-        high_edge,
-        at_ns,
+        wake.low_edge,
+        wake.high_edge,
+        wake.at_ns,
+        wake.low_exposure,
+        wake.high_exposure,
+        wake.on_rates,
     )
 
 
 @overload(make_wake)  # type: ignore[untyped-decorator]
-def _make_wake(low_edge: Any, high_edge: Any, at_ns: Any = NEVER) -> Any:
+def _make_wake(
+    low_edge: Any,
+    high_edge: Any,
+    at_ns: Any = NEVER,
+    low_exposure: Any = -inf,
+    high_exposure: Any = inf,
+    on_rates: Any = True,
+) -> Any:
     if at_ns != NEVER:
         _require_whole("at_ns", at_ns)
 
-    def wake(low_edge: Any, high_edge: Any, at_ns: Any = NEVER) -> Any:
-        return Sleep(types.float64(low_edge), types.float64(high_edge), types.int64(at_ns))
+    def wake(
+        low_edge: Any,
+        high_edge: Any,
+        at_ns: Any = NEVER,
+        low_exposure: Any = -inf,
+        high_exposure: Any = inf,
+        on_rates: Any = True,
+    ) -> Any:
+        edges = types.float64(low_edge), types.float64(high_edge)
+        exposures = types.float64(low_exposure), types.float64(high_exposure)
+        return Sleep(edges[0], edges[1], types.int64(at_ns), exposures[0], exposures[1], bool(on_rates))
 
     return wake

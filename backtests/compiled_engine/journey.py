@@ -6,11 +6,13 @@ from typing import Any, Final, NamedTuple
 
 REAL_COLUMNS: Final = (
     *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
-    *("stretch_low_edge", "stretch_high_edge"),
+    *("edge", "stretch_low_edge", "stretch_high_edge"),
 )
 """Columns of floats; all others are whole numbers."""
-STRETCH: Final = 16
-"""So many events are summed up in one entry of the columns of stretches."""
+STRETCH_BITS: Final = 4
+"""2^4 events are summed up in one entry of the columns of stretches, as many of these in one of the next level, ..."""
+LEVELS: Final = 3
+"""... and so many levels there are."""
 
 
 class Columns(NamedTuple):
@@ -21,13 +23,15 @@ class Columns(NamedTuple):
     `known_ns`.
 
     After so many blocks: `index`, `carry` the dividend index and what is left of it, `fees_sat`, `nets_sat` the sums
-    posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`. `block_ns` has
-    an entry for each block and a last one that never comes; `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and
-    `rate_available` are the rows of swap rates. `block_at` and `rate_at` are the first event that knows of each. The
-    worths to a long, a short and a lender are the fair value where no strategy has asked for them.
+    posted, `begun` the transactions, `growths` how often the expected growth has changed, `growth_at` the first event
+    that knows of another growth, `difficulty`. `block_ns` has an entry for each block and a last one that never comes;
+    `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and `rate_available` are the rows of swap rates. `block_at`
+    and `rate_at` are the first event that knows of each. After so many rows, `rate_offers` of them brought an offer,
+    and `rate_last_btc` and `rate_last_lots` is the last row of each asset, -1 if there was none. `edge` is View.edge.
+    The worths to a long, a short and a lender are the fair value where no strategy has asked for them.
 
-    Columns of stretches have one entry for STRETCH events: least and greatest edge, open or mark, and pause before an
-    event's opening.
+    Columns of stretches: least and greatest edge, open or mark, and pause before an event's opening. Their levels lie
+    one after the other; `level_at` is where each begins, and where the last one ends.
     """
 
     open_ns: Any
@@ -49,6 +53,7 @@ class Columns(NamedTuple):
     nets_sat: Any
     begun: Any
     growths: Any
+    growth_at: Any
     difficulty: Any
     block_ns: Any
     block_at: Any
@@ -57,6 +62,10 @@ class Columns(NamedTuple):
     rate_asset: Any
     rate_ppb_day: Any
     rate_available: Any
+    rate_offers: Any
+    rate_last_btc: Any
+    rate_last_lots: Any
+    edge: Any
     fair_long_sat: Any
     fair_short_sat: Any
     fair_lender_sat: Any
@@ -66,6 +75,7 @@ class Columns(NamedTuple):
     stretch_high_sat: Any
     stretch_shortest_gap_ns: Any
     stretch_longest_gap_ns: Any
+    level_at: Any
 
 
 class Given(NamedTuple):
@@ -77,6 +87,9 @@ class Given(NamedTuple):
     params_at: int
     equity_at: int
     position_at: int
+    samples_at: int
+    samples: int
+    sampled_at: int
     events: int
     is_bars: int
     keep_moves: int
@@ -126,8 +139,9 @@ class Given(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What a run leaves: how it ended, the mark at its end, where its state lies in the arena; how many stretches
-    were passed by, how many events were looked at in leaps, and how many went through the exchange."""
+    """What a run leaves: how it ended, the mark at its end, where its state lies in the arena, the deepest fall from a
+    peak and that peak, if samples were asked for; how many stretches were passed by, how many events were walked in
+    stretches, looked at in leaps, and went through the exchange."""
 
     outcome: int
     marked: int
@@ -136,7 +150,11 @@ class Left(NamedTuple):
     lots: int
     equity_sat: int
     state_at: int
+    sampled: int
+    deepest_sat: int
+    deepest_peak_sat: int
     passed: int
+    walked: int
     looked: int
     taken: int
 

@@ -14,12 +14,13 @@ from backtests.compiled_engine.leaping import leap
 from backtests.compiled_engine.lists import allotted, made
 from backtests.compiled_engine.makers import as_kind
 from backtests.compiled_engine.setting_up import make_exchange, make_trader, make_view
-from backtests.compiled_engine.shapes import address_of, at_address, compiles, use_arena, words
-from backtests.compiled_engine.steps import RUN, feed, take
+from backtests.compiled_engine.shapes import address_of, at_address, compiles, use_arena, word_at, words
+from backtests.compiled_engine.steps import RUN, feed, take, weigh
 from backtests.compiled_engine.structs import COLUMNS, GIVEN, LEFT
 from bot.core.events import RANK_OPEN
 from bot.core.margin import standing
 from bot.core.units import PPM
+from strategies.view import NEVER
 
 ANSWER_WORDS = words(ANSWER)
 
@@ -45,6 +46,7 @@ def course(given_at: int, left_at: int) -> None:
     run.trader = make_trader(exchange, given)
     run.seen = make_view(exchange, run.columns, given.max_position_lots)
     run.peak_sat, run.floor_ppm = given.deposit_sat, PPM - given.max_drawdown_ppm
+    run.sample_at = word_at(given.samples_at) if given.samples else NEVER
     run.answer_at = allotted(ANSWER_WORDS)
     run.last = as_kind(ANSWER, NOTHING)
     at = 0
@@ -57,7 +59,7 @@ def course(given_at: int, left_at: int) -> None:
                 run.outcome = TOO_WIDE
     left.outcome = run.outcome
     left.state_at = address_of(run.state)
-    left.passed, left.looked, left.taken = run.passed, run.looked, run.taken
+    left.passed, left.walked, left.looked, left.taken = run.passed, run.walked, run.looked, run.taken
     if run.outcome == DONE:
         feed(run, given.end_ns)
         exchange.reach(given.end_ns, RANK_OPEN)
@@ -65,3 +67,5 @@ def course(given_at: int, left_at: int) -> None:
         worth = standing(run.state, run.account)
         left.marked, left.time_ns, left.mark_sat = run.marked, run.state.time_ns, run.state.mark_sat
         left.lots, left.equity_sat = worth.lots, worth.equity_sat(run.state.mark_sat, run.state.time_ns)
+        weigh(run, left.equity_sat)
+        left.sampled, left.deepest_sat, left.deepest_peak_sat = run.sampled, run.deepest_sat, run.deepest_peak_sat

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine.journey import REAL_COLUMNS, STRETCH, Columns
+from backtests.compiled_engine.journey import LEVELS, REAL_COLUMNS, STRETCH_BITS, Columns
 from backtests.compiled_engine.rows import Rows, rows_between
 from backtests.compiled_engine.strategy import worths_of
 from backtests.plan import Plan
@@ -24,6 +24,7 @@ from bot.errors import UnsupportedError
 from bot.session import Strategy
 from strategies.view import NEVER
 
+_WIDTH: Final = 1 << STRETCH_BITS
 MOST: Final = INT64_MAX // 2
 """No number of the compiled code reaches this; the other half is room for what is added before it is compared."""
 
@@ -101,12 +102,16 @@ def prepare(plan: Plan) -> Prepared:
         rate_at=np.searchsorted(rates_seen, np.arange(len(rates) + 1), side="right"),
         **passages,
         growths=growths,
+        growth_at=_growth_at(growths, blocks_seen),
         difficulty=difficulty,
         block_ns=block_ns,
         rate_ns=rate_ns,
         rate_asset=np.array([r.asset for r in rates], np.int64),
         rate_ppb_day=np.array([r.rate_ppb_day for r in rates], np.int64),
         rate_available=np.array([min(r.available, MOST) for r in rates], np.int64),
+        rate_offers=np.cumsum([0, *(r.available > 0 for r in rates)]),
+        rate_last_btc=_last_rows(rates, BTC),
+        rate_last_lots=_last_rows(rates, CONTRACT),
         fair_long_sat=fair,
         fair_short_sat=fair,
         fair_lender_sat=fair,
@@ -141,24 +146,44 @@ def _market(events: Rows) -> dict[str, Any]:
     return dict(zip(names.split(), columns, strict=True))
 
 
+def _growth_at(growths: Any, blocks_seen: Any) -> Any:
+    """Return, after so many blocks, the first event that knows of a block with another growth."""
+    changes = np.append(np.flatnonzero(growths[1:] != growths[:-1]) + 1, len(growths) + 1)
+    following = changes[np.searchsorted(changes, np.arange(len(growths)), side="right").clip(max=len(changes) - 1)]
+    return np.searchsorted(blocks_seen, following, side="left")
+
+
+def _last_rows(rates: list[SwapRate], asset: int) -> Any:
+    """Return, after so many rows of swap rates, which was the last of an asset; -1 if none was."""
+    rows = np.array([-1, *(k if row.asset == asset else -1 for k, row in enumerate(rates))], np.int64)
+    return np.maximum.accumulate(rows)
+
+
 def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
-    """Return the columns of whole stretches of events; what is left over at the end has no entry."""
+    """Return the edge, and the columns of whole stretches of events; what is left over at the end has no entry."""
     opens_ns, known_ns, open_sat, mark_sat = (market[n] for n in ("open_ns", "known_ns", "open_sat", "mark_sat"))
     edge = np.full(len(fair), np.inf)
     np.divide(mark_sat, fair, out=edge, where=fair > 0.0)
     edge = edge - 1.0
     gap_ns = opens_ns - np.concatenate(([-MOST], known_ns[:-1]))[: len(opens_ns)]
 
-    def whole(column: Any) -> Any:
-        return column[: len(column) // STRETCH * STRETCH].reshape(-1, STRETCH)
+    def levels(column: Any, of: Any) -> Any:
+        found = []
+        for _ in range(LEVELS):
+            column = of(column[: len(column) // _WIDTH * _WIDTH].reshape(-1, _WIDTH), axis=1)
+            found.append(column)
+        return np.concatenate(found)
 
+    counts = [len(edge) >> STRETCH_BITS * (level + 1) for level in range(LEVELS)]
     return {
-        "stretch_low_edge": whole(edge).min(1),
-        "stretch_high_edge": whole(edge).max(1),
-        "stretch_low_sat": whole(np.minimum(open_sat, mark_sat)).min(1),
-        "stretch_high_sat": whole(np.maximum(open_sat, mark_sat)).max(1),
-        "stretch_shortest_gap_ns": whole(gap_ns).min(1),
-        "stretch_longest_gap_ns": whole(gap_ns).max(1),
+        "edge": edge,
+        "stretch_low_edge": levels(edge, np.min),
+        "stretch_high_edge": levels(edge, np.max),
+        "stretch_low_sat": levels(np.minimum(open_sat, mark_sat), np.min),
+        "stretch_high_sat": levels(np.maximum(open_sat, mark_sat), np.max),
+        "stretch_shortest_gap_ns": levels(gap_ns, np.min),
+        "stretch_longest_gap_ns": levels(gap_ns, np.max),
+        "level_at": np.cumsum([0, *counts]),
     }
 
 

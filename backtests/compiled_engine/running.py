@@ -55,6 +55,7 @@ class Landing:
     balances: Any
     equity_sat: Any
     position_lots: Any
+    sampled_sat: Any
 
     def fills(self) -> list[Fill]:
         """Return the fills."""
@@ -119,16 +120,17 @@ def _places(user: str, asset: str) -> list[str]:
     return names
 
 
-def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool) -> Landing | None:
+def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool, samples: Any = None) -> Landing | None:
     """Return what the run of a plan leaves; None where machine code gives it up and the reference engine must run it.
 
-    Raises UnsupportedError if the strategy cannot be compiled.
+    `samples`: the events at which the equity is asked for, and the deepest fall besides; see run_brief. Raises
+    UnsupportedError if the strategy cannot be compiled.
     """
     asks = asking(plan.strategy, lots_of(plan.settings.contract))
     if not 0 < plan.settings.deposit_sat <= int64_bounds(plan.settings.contract).max_notional_sat:
         return None
     while True:
-        landing = _flown(plan, prepared, asks, keep_moves, keep_marks)
+        landing = _flown(plan, prepared, asks, keep_moves, keep_marks, samples)
         if landing != NEEDS_MARKS:
             return landing if isinstance(landing, Landing) else None
         keep_marks = True
@@ -139,10 +141,13 @@ def lots_of(contract: Contract) -> Any:
     return lambda contracts: int(contracts * contract.lots_per_contract)
 
 
-def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool) -> Landing | int:
+def _flown(
+    plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool, samples: Any
+) -> Landing | int:
     columns_at = prepared.addresses_of(asks.worths)
     count = prepared.count
     marks = np.empty((2, count), np.int64) if keep_marks else None
+    sampled = None if samples is None else np.empty(max(len(samples), 1), np.int64)
     settings = plan.settings
     given, tables = _given(settings.contract, settings.rules, settings.limits, settings.start_ns)
     given = given.copy()
@@ -153,6 +158,9 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_
         "params_at": asks.params.ctypes.data,
         "equity_at": marks[0].ctypes.data if marks is not None and count else 0,
         "position_at": marks[1].ctypes.data if marks is not None and count else 0,
+        "samples_at": 0 if samples is None else samples.ctypes.data,
+        "samples": 0 if samples is None else len(samples),
+        "sampled_at": 0 if sampled is None else sampled.ctypes.data,
         "events": count,
         "is_bars": bool(plan.history.bars),
         "keep_moves": keep_moves,
@@ -180,7 +188,7 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_
     assert tables
     if left[0] != DONE:
         return int(left[0])
-    return _landed(plan, words, base, Left(*left.tolist()), marks)
+    return _landed(plan, words, base, Left(*left.tolist()), marks, sampled)
 
 
 _PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
@@ -212,7 +220,7 @@ def _given(contract: Contract, rules: MarketRules, limits: RiskLimits, start_ns:
     return np.array(list(values.values()), np.int64), (margin, collateral)
 
 
-def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landing:
+def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, sampled: Any) -> Landing:
     from backtests.compiled_engine.reading import Reader
 
     read = Reader(words, base, left.state_at)
@@ -228,6 +236,7 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landin
         balances=read.balances(),
         equity_sat=None if marks is None else marks[0][: left.marked],
         position_lots=None if marks is None else marks[1][: left.marked],
+        sampled_sat=None if sampled is None else sampled[: left.sampled],
     )
 
 

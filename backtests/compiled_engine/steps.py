@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import int64
+from numba import boolean, int64
 
 from backtests.compiled_engine.answers import ANSWER, NOTHING, Answer
 from backtests.compiled_engine.calling import asked
 from backtests.compiled_engine.journey import NEEDS_MARKS, STRATEGY_FAILED
 from backtests.compiled_engine.lists import WORD
-from backtests.compiled_engine.shapes import address_of, compiles, set_word_at, shape, value_at
+from backtests.compiled_engine.shapes import address_of, compiles, set_word_at, shape, value_at, word_at
 from backtests.compiled_engine.structs import ACCOUNT, COLUMNS, EXCHANGE, GIVEN, STATE, TRADER, VIEW
-from bot.core.events import RANK_BLOCK, Bar, Quote, SwapRate
+from bot.core.events import RANK_BLOCK, RANK_DATA, Bar, Quote, SwapRate
+from bot.core.lending import pass_swap_rates
 from bot.core.margin import standing
 from bot.core.settlement import pay_block, post_block
 from bot.core.units import NS_PER_S, PPM, ceil_div
@@ -35,10 +36,16 @@ RUN = shape(
         "trader": TRADER,
         "seen": VIEW,
         **dict.fromkeys(("blocks", "rates", "last_market_ns", "peak_sat", "floor_ppm", "answer_at", "marked"), int64),
-        **dict.fromkeys(("passed", "looked", "taken", "outcome"), int64),
+        **dict.fromkeys(("passed", "walked", "looked", "taken", "outcome"), int64),
         # the last answer, and the situation in which it was given
         "last": ANSWER,
-        **dict.fromkeys(("last_changes", "last_conditions", "last_growths", "last_mode"), int64),
+        **dict.fromkeys(("last_changes", "last_conditions", "last_rate_rows", "last_growths", "last_mode"), int64),
+        # the deepest fall from a peak, the next sample and how many were taken
+        **dict.fromkeys(("deepest_sat", "deepest_peak_sat", "sample_at", "sampled"), int64),
+        # of a leap: the equity below which there is a halt, from where on to try to pass events by, and up to how many
+        # blocks the dividends are counted in; whether the account moves with the mark, owes, the strategy is stopped
+        **dict.fromkeys(("lowest_sat", "tries_at", "earned"), int64),
+        **dict.fromkeys(("moves", "owes", "stopped"), boolean),
     },
 )
 
@@ -97,6 +104,34 @@ def pass_blocks(run: Any, blocks: int) -> None:
         fee_sat = columns.fees_sat[blocks] - columns.fees_sat[k]
         post_block(state, state.time_ns, fee_sat, columns.nets_sat[blocks] - columns.nets_sat[k])
     state.index, state.index_carry = columns.index[blocks], columns.carry[blocks]
+
+
+def pass_rates(run: Any, rates: int) -> None:
+    """Let so many swap rates have come while nobody but the market offers anything: only the last of each counts."""
+    columns, state = run.columns, run.state
+    btc, lots = columns.rate_last_btc[rates], columns.rate_last_lots[rates]
+    for row in (min(btc, lots), max(btc, lots)):
+        if row >= run.rates:
+            passed = row - run.rates
+            pass_swap_rates(state, passed, columns.rate_offers[row] - columns.rate_offers[run.rates])
+            state.ledger.transaction += passed
+            run.rates = row
+            take_rate(run)
+
+
+def tell(run: Any, at: int, events: int) -> None:
+    """Let the exchange know of events up to `at` that were taken in without it."""
+    columns, state = run.columns, run.state
+    if run.given.is_bars:
+        state.event += 2 * events
+    else:
+        state.event += events
+        state.bid_sat, state.ask_sat = columns.bid_sat[at], columns.ask_sat[at]
+    state.mark_sat = columns.mark_sat[at]
+    run.last_market_ns = run.seen.time_ns = columns.known_ns[at]
+    if state.time_ns <= columns.known_ns[at]:  # a block may have come since
+        state.time_ns, state.rank = columns.known_ns[at], RANK_DATA
+    run.marked = at + 1
 
 
 # One event --------------------------------------------------------------------------------------------------
@@ -172,21 +207,39 @@ def decide(run: Any, at: int) -> None:
     view.time_ns = state.time_ns
     view.equity_sat = equity = worth.equity_sat(state.mark_sat, state.time_ns)
     mark(run, at, worth.lots, equity)
-    if equity > run.peak_sat:
-        run.peak_sat = equity
-    elif equity < floor_sat(run) and not trader.halted:
-        if run.passed and run.floor_ppm == 0:
+    if equity < floor_sat(run) and not trader.halted:
+        if run.passed and run.floor_ppm == 0 and run.given.sampled_at == 0:
             run.outcome = NEEDS_MARKS  # the peak may have been passed by unseen
         halt(run, equity)
     trader.follow(view, run.last if is_asleep(run) else ask(run))
 
 
 def mark(run: Any, at: int, lots: int, equity_sat: int) -> None:
-    """Record the account's worth at an event, where marks are wanted."""
+    """Record the account's worth at an event, where it is wanted, and whether it is a peak or a deep fall."""
     run.marked = at + 1
     if run.given.equity_at:
         set_word_at(run.given.equity_at + WORD * at, equity_sat)
         set_word_at(run.given.position_at + WORD * at, lots)
+    if at == run.sample_at:
+        take_sample(run, equity_sat)
+    weigh(run, equity_sat)
+
+
+def weigh(run: Any, equity_sat: int) -> None:
+    """Note a new peak, or the deepest fall from one."""
+    if equity_sat > run.peak_sat:
+        run.peak_sat = equity_sat
+        run.lowest_sat = floor_sat(run)
+    elif run.peak_sat - equity_sat > run.deepest_sat:
+        run.deepest_sat, run.deepest_peak_sat = run.peak_sat - equity_sat, run.peak_sat
+
+
+def take_sample(run: Any, equity_sat: int) -> None:
+    """Keep the equity at the event `run.sample_at`, and look for the next one at which it is wanted."""
+    given = run.given
+    set_word_at(given.sampled_at + WORD * run.sampled, equity_sat)
+    run.sampled += 1
+    run.sample_at = word_at(given.samples_at + WORD * run.sampled) if run.sampled < given.samples else NEVER
 
 
 def halt(run: Any, equity_sat: int) -> None:
@@ -206,15 +259,21 @@ def is_asleep(run: Any) -> bool:
     last, view = run.last, run.seen
     if not last.has_wake or not is_same_situation(run) or (last.at_ns != NEVER and view.time_ns >= last.at_ns):
         return False
-    return last.low_edge <= view.edge <= last.high_edge  # type: ignore[no-any-return]
+    return last.low_edge <= view.edge <= last.high_edge and is_exposure_kept(last, view.exposure)
+
+
+def is_exposure_kept(answer: Answer, exposure: float) -> bool:
+    """Return whether an answer sleeps at this exposure."""
+    return answer.low_exposure <= exposure <= answer.high_exposure
 
 
 def is_same_situation(run: Any) -> bool:
     """Return whether the situation is that of the last answer: see Session."""
     state = run.state
-    return (  # type: ignore[no-any-return]
+    return (
         state.changes == run.last_changes
         and state.conditions == run.last_conditions
+        and (state.rate_rows == run.last_rate_rows or not run.last.on_rates)
         and run.columns.growths[run.blocks] == run.last_growths
         and run.trader.mode == run.last_mode
     )
@@ -232,7 +291,7 @@ def ask(run: Any) -> Answer:
         return NOTHING
     run.last = answer
     state = run.state
-    run.last_changes, run.last_conditions = state.changes, state.conditions
+    run.last_changes, run.last_conditions, run.last_rate_rows = state.changes, state.conditions, state.rate_rows
     run.last_growths, run.last_mode = run.columns.growths[run.blocks], run.trader.mode
     return answer  # type: ignore[no-any-return]
 
@@ -242,11 +301,13 @@ def is_sound(answer: Answer, tick_sat: int) -> bool:
     limit_sat = answer.limit_price_sat
     prices = limit_sat == 0 or (limit_sat > 0 and limit_sat % tick_sat == 0)
     loans = answer.lend_lots >= 0 and answer.lend_rate_ppb_day >= 0
-    return prices and loans and answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
+    edges = answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
+    exposures = answer.low_exposure == answer.low_exposure and answer.high_exposure == answer.high_exposure
+    return prices and loans and edges and exposures
 
 
 for _part in (
-    *(feed, take_rate, take_block, pass_blocks, take, close_bar, bar_at, tell_gap, see, decide, mark, halt, floor_sat),
-    *(is_asleep, is_same_situation, ask, is_sound),
+    *(feed, take_rate, take_block, pass_blocks, pass_rates, tell, take, close_bar, bar_at, tell_gap, see, decide),
+    *(mark, weigh, take_sample, halt, floor_sat, is_asleep, is_exposure_kept, is_same_situation, ask, is_sound),
 ):
     compiles(_part)

@@ -31,7 +31,7 @@ from bot.core import (
 )
 from bot.core import decide as rules
 from bot.trader import RiskLimits, Trader, within
-from strategies.view import View
+from strategies.view import View, exposure_of
 
 PAIR = types.UniTuple(int64, 2)
 
@@ -249,7 +249,7 @@ STATE = shape(
         "accounts": ACCOUNTS,
         **_numbers("time_ns", "rank", "mark_sat", "bid_sat", "ask_sat", "index", "index_carry", "initial_ppm"),
         **_numbers("maintenance_ppm", "next_id", "lent_lots", "event", "bar_room_lots", "changes", "conditions"),
-        **_numbers("loan_changes", "due_ns", "daily_ns"),
+        **_numbers("rate_rows", "loan_changes", "due_ns", "daily_ns"),
         **dict.fromkeys(("contract_is_collateral", "expired"), boolean),
         "orders": ORDERS,
         "live": List(ORDER),
@@ -315,7 +315,7 @@ VIEW = shape(
     properties=(
         *("price_sat", "bid_sat", "ask_sat", "bid_size_lots", "ask_size_lots", "to_expiry_ns", "difficulty"),
         *("fair_value_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "edge", "initial_margin_ppm"),
-        "position_lots",
+        *("position_lots", "exposure"),
     ),
 )
 
@@ -338,13 +338,13 @@ LEFT = shape(Left, _numbers(*Left._fields))
 for _function in (
     *(units.floor_div, units.ceil_div, units.notional_sat, units.fee_sat, units.share_ppm),
     *(accrual.dividend_sat, accrual.interest_sat, accrual.venue_cut_sat, accrual.index_rise),
-    *(state.open_level, state.market_price_sat, within),
+    *(state.open_level, state.market_price_sat, within, exposure_of),
     *(margin.loan_value_sat, margin.interest_on, margin.standing, margin.margin_equity_sat, margin.requirement_sat),
     *(margin.collateral_sat, margin.room_lots, margin.free_margin_sat),
     *(lending.lender_purse, lending.add_offer, lending.drop_offer, lending.usable, lending.drawable),
     *(lending.market_lots, lending.overdue_lots, lending.fundable, lending.borrow, lending._open_loan),
     *(lending._notional, lending.pay_interest, lending.repay, lending.by_cost, lending.repay_loan),
-    *(lending.refinance, lending.on_swap_rate, lending.lend_to_market),
+    *(lending.refinance, lending.on_swap_rate, lending.pass_swap_rates, lending.lend_to_market),
     *(settlement.post_block, settlement.pay_block, settlement.settle_dividends, settlement.capacity_lots),
     *(settlement._payable_lots, settlement._fundable_lots, settlement.dearest_fee_ppm, settlement._cost),
     *(settlement.settle_trade, settlement._is_margin, settlement._purse, settlement._margin_before),

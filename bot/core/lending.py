@@ -234,7 +234,7 @@ def on_swap_rate(state: State, row: SwapRate) -> None:
     for place in range(len(pool) - 1, -1, -1):
         if pool[place].lender == MARKET:
             drop_offer(state, pool[place])
-    state.conditions += 1
+    state.rate_rows += 1
     state.market_rate_ppb_day[asset] = row.rate_ppb_day
     lend_to_market(state, asset)
     if row.available > 0:
@@ -246,7 +246,7 @@ def pass_swap_rates(state: State, rows: int, offers: int) -> None:
 
     Only while no user offers anything, or one of them might have been taken.
     """
-    state.conditions += rows
+    state.rate_rows += rows
     state.next_id += offers
 
 

@@ -77,7 +77,7 @@ class State:
     * `market_rate_ppb_day`: the last swap rate of each asset; `lent_lots`: the sum of all contract loans.
     * `bid_sat`, `ask_sat`: the last quote's, 0 once a bar has come: then they are assumed (`market_price_sat`).
     * `event`: counts market events; `bar_room_lots`: what is left of our share of the current bar's volume.
-    * `conditions`: rises with every swap-rate row and step of terms.
+    * `conditions`: rises with every step of terms, `rate_rows` with every swap-rate row.
     * `changes`: rises whenever a position, a loan or an order does; while it stands still, what was idle stays so.
     * `loan_changes`: rises whenever a loan opens, pays, shrinks or ends.
     * `due_ns`: when the exchange must next act by itself, 0 to look again; `daily_ns`: the next 00:00 UTC.
@@ -113,6 +113,7 @@ class State:
     expired: bool = False
     changes: int = 0
     conditions: int = 0
+    rate_rows: int = 0
     loan_changes: int = 0
     due_ns: int = 0
     daily_ns: int = 0

@@ -27,7 +27,7 @@ from bot.model.growth import Flat, Trailing
 from bot.session import SessionSettings, Strategy
 from bot.trader import RiskLimits
 from strategies.view import NEVER, Target, View, Wake
-from tests.parity.moods import Whim
+from tests.parity.moods import Nerves, Whim, skittish
 from tests.parity.moods import decide as whimsical
 
 START_NS = 1_410_739_200 * NS_PER_S
@@ -253,8 +253,17 @@ def _strategy(draw: random.Random, use: str) -> Strategy:
     if use == "whimsical":
         whim = Whim(draw.randrange(10**9), draw.choice((1, 5, 20)) * HOUR_NS, draw.choice((3, 100, 400)), True)
         return Strategy("whimsical", whimsical, replace(whim, sleeps=draw.random() < 0.7))
+    if use == "skittish":
+        return Strategy("skittish", skittish, _nerves(draw))
     found: Any = strategies.load(use)
     return Strategy(use, found.decide, found.params_type(), found.band)
+
+
+def _nerves(draw: random.Random) -> Nerves:
+    rooms = draw.choice((0.01, 0.1, math.inf)), draw.choice((0.003, 0.03, 0.3))
+    return Nerves(
+        draw.randrange(10**9), draw.choice((3, 100, 400)), *rooms, draw.choice((3, 500)) * HOUR_NS, draw.random() < 0.5
+    )
 
 
 def without_wake(plan: Plan) -> Plan:
@@ -312,3 +321,31 @@ def squeezed_plan(seed: int) -> Plan:
     chain = _blocks(draw, times, times[-1])
     history = History(rows, [], plenty, True, ())
     return Plan(session, strategy, Flat(), _past_epochs(), chain, history, times[-1])
+
+
+def calm_plan(seed: int, use: str) -> Plan:
+    """Return a plan of thousands of minute bars or quotes, with a jump now and then: most of them can be passed by.
+
+    There are pauses of an hour; margins, the drawdown's limit and the pool of loans may all give way.
+    """
+    draw = random.Random(f"{seed}:calm")
+    terms = replace(_contract(draw), end_ns=START_NS + 10 * NS_PER_DAY, tick_sat=100)
+    price_sat = first_sat = _launch_sat(draw, terms)
+    bars, time_ns = [], START_NS
+    for _ in range(draw.choice((300, 5_000))):
+        opened, jump = price_sat, draw.gauss(0.0, 0.08) if draw.random() < 0.003 else 0.0
+        price_sat = max(int(price_sat * math.exp(draw.gauss(0.0, 0.0007) + jump)) // 100 * 100, 100)
+        high, low = max(opened, price_sat), min(opened, price_sat)
+        bars.append(Bar(time_ns, time_ns + 60 * NS_PER_S, opened, high, low, price_sat, draw.choice((40, 10**6))))
+        time_ns += 60 * NS_PER_S + (HOUR_NS if draw.random() < 0.001 else 0)
+    times = [bar.close_ns for bar in bars]
+    quotes = []
+    if draw.random() < 0.3:
+        quotes = [Quote(bar.close_ns, bar.close_sat, 500, bar.close_sat + 100, 500) for bar in bars]
+    session = replace(_settings(draw, terms, first_sat, debug=False), observe=False)
+    limits = replace(session.limits, stale_after_ns=draw.choice((1, 5)) * HOUR_NS // 2, max_orders_hour=NEVER)
+    chain = _blocks(draw, times, times[-1])
+    history = History([] if quotes else bars, quotes, _rates(draw, times, times[-1]), True, ())
+    strategy = _strategy(draw, use)
+    growth = draw.choice((Flat(), Trailing(3)))
+    return Plan(replace(session, limits=limits), strategy, growth, _past_epochs(), chain, history, times[-1])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bot.core.units import PPM
+from bot.core.units import NS_PER_S, PPM
 from strategies.view import Target, View, Wake
 
 
@@ -48,3 +48,32 @@ def decide(view: View, params: Whim) -> Target:
     if not params.sleeps or view.borrowable() < 5:
         return Target(lots, 0, financed, lent, rate)
     return Target(lots, 0, financed, lent, rate, Wake(-math.inf, math.inf, (mood + 1) * params.patience_ns))
+
+
+@dataclass(frozen=True)
+class Nerves:
+    """Parameters of `skittish`: how far edge and exposure may move before it wakes, and what does not wake it."""
+
+    seed: int
+    lots: int
+    edge_room: float
+    exposure_room: float
+    patience_ns: int
+    on_rates: bool
+
+
+def skittish(view: View, params: Nerves) -> Target:
+    """Return a target drawn from the very moment at which it is asked: who wakes it at another is found out."""
+    moment = view.time_ns // NS_PER_S
+    draw = drawn(params.seed, moment, 1)
+    lots = (draw % 3 - 1) * (1 + drawn(params.seed, moment, 2) % params.lots)
+    if draw % 4 == 0 or view.position_lots == 0:
+        low, high = -math.inf, math.inf
+    else:
+        exposure = view.exposure
+        low = exposure * (1.0 - params.exposure_room) if draw % 5 > 0 else -math.inf
+        high = exposure * (1.0 + params.exposure_room) if draw % 7 > 0 else math.inf
+        lots = view.position_lots  # it holds on until one of them is left
+    edge, until_ns = view.edge, view.time_ns + params.patience_ns
+    edges = edge - params.edge_room, edge + params.edge_room
+    return Target(lots, 0, draw % 2 == 0, 0, 0, Wake(edges[0], edges[1], until_ns, low, high, params.on_rates))

@@ -16,7 +16,7 @@ from numba import njit
 
 from backtests import compiled_engine, reference
 from backtests.compiled_engine import running
-from backtests.compiled_engine.journey import STRETCH
+from backtests.compiled_engine.journey import LEVELS, STRETCH_BITS
 from backtests.compiled_engine.lists import made
 from backtests.compiled_engine.rows import Rows
 from backtests.compiled_engine.setting_up import STEPS
@@ -369,7 +369,8 @@ def test_a_sleeper_is_left_alone() -> None:
     plan = squeezed_plan(3)
     plan = replace(plan, strategy=Strategy("none", holds_nothing, Params()))
     prepared = compiled_engine.prepare(plan)
-    assert len(prepared.columns.stretch_low_edge) == len(plan.history.bars) // STRETCH
+    counts = [len(plan.history.bars) >> STRETCH_BITS * level for level in range(1, LEVELS + 1)]
+    assert len(prepared.columns.stretch_low_edge) == sum(counts) and counts[1] > 0
     full, brief = reference.run(plan), compiled_engine.run_brief(plan, prepared)
     compare([full, compiled_engine.run(plan)])
     assert brief.last == full.marks[-1]

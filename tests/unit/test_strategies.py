@@ -101,21 +101,21 @@ def test_the_fair_value_band_enters_outside_and_leaves_inside(price_sat: int, he
 
 
 @pytest.mark.parametrize(
-    ("held", "wake"),
-    [(0, Wake(-0.25, 0.25)), (70, Wake(-0.25, -0.05)), (-70, Wake(0.05, 0.25))],
+    ("held", "edges"),
+    [(0, (-0.25, 0.25)), (70, (-0.25, -0.05)), (-70, (0.05, 0.25))],
 )
-def test_the_fair_value_band_sleeps_until_the_edge_leaves_its_band(held: int, wake: Wake) -> None:
+def test_the_fair_value_band_sleeps_until_the_edge_leaves_its_band(held: int, edges: tuple[float, float]) -> None:
     price = 1_000 if held == 0 else 900 if held > 0 else 1_100
-    assert band_target(price, held) == Target(held, wake=wake)
-    assert wake.at_ns == NEVER
+    assert band_target(price, held) == Target(held, wake=Wake(*edges, on_rates=False))
+    assert Wake(*edges).at_ns == NEVER
 
 
 @pytest.mark.parametrize(
     ("price_sat", "held", "wanted"),
     [
-        (740, 4_000, Target(4_000, wake=Wake(-inf, -0.05))),  # 80 % of the 5,000 that the limits allow
+        (740, 4_000, Target(4_000, wake=Wake(-inf, -0.05, on_rates=False))),  # 80 % of the 5,000 that the limits allow
         (740, 3_999, Target(6_756)),  # less is topped up, as far as they allow
-        (1_400, -4_000, Target(-4_000, wake=Wake(0.05, inf))),
+        (1_400, -4_000, Target(-4_000, wake=Wake(0.05, inf, on_rates=False))),
         (740, -4_000, Target(6_756)),
         (960, 4_000, Target(0)),
     ],
@@ -127,8 +127,8 @@ def test_a_position_that_is_full_is_left_alone_and_sleeps(price_sat: int, held: 
 
 def test_a_side_that_is_off_is_never_entered_and_never_woken_for() -> None:
     no_long, no_short = replace(BAND, go_long=False), replace(BAND, go_short=False)
-    assert band_target(740, 0, no_long) == Target(0, wake=Wake(-inf, 0.25))
-    assert band_target(1_260, 0, no_short) == Target(0, wake=Wake(-0.25, inf))
+    assert band_target(740, 0, no_long) == Target(0, wake=Wake(-inf, 0.25, on_rates=False))
+    assert band_target(1_260, 0, no_short) == Target(0, wake=Wake(-0.25, inf, on_rates=False))
     assert band_target(740, 0, no_short).position_lots == 6_756
     assert band_target(1_260, 0, no_long).position_lots == -3_968
 
@@ -297,7 +297,7 @@ def test_its_band_is_the_price_above_which_it_opens_five_times_the_value_where_n
 def test_holders_want_their_size_whatever_they_hold_and_never_wake(held: int) -> None:
     sheet = seen(Sheet(position_lots=held))
     size = Decimal("1.23")
-    asleep = Wake(-inf, inf)
+    asleep = Wake(-inf, inf, on_rates=False)
     assert hold_long.decide(sheet, hold_long.Params(size=size)) == Target(123, wake=asleep)
     assert hold_long.decide(sheet, hold_long.Params(size=size, financed=True)) == Target(
         123, financed=True, wake=asleep

@@ -18,7 +18,7 @@ from bot.paper.checkpoint.plain import written
 from bot.paper.entries import Entry
 from bot.paper.journal import Journal
 
-FORM: Final = 2
+FORM: Final = 3
 """Rises with every change of what a document holds: another form is not read, but replayed."""
 EVERY: Final = 2_000
 """Entries between two checkpoints: at most so many are replayed at a start."""
