@@ -156,7 +156,7 @@ INTEREST = shape(
         **_numbers("from_s", "lots_per_contract", "denominator"),
         **dict.fromkeys(("fixed", "fixed_paid", "marked", "marked_paid"), WIDE),
     },
-    methods=("due_sat",),
+    methods=("add", "due_sat"),
 )
 STANDING = shape(
     margin.Standing,

@@ -37,21 +37,22 @@ class Interest:
 
     __slots__ = ("denominator", "fixed", "fixed_paid", "from_s", "lots_per_contract", "marked", "marked_paid")
 
-    def __init__(self, state: State, loans: list[Loan], from_s: int) -> None:
+    def __init__(self, state: State, from_s: int) -> None:
         self.from_s = from_s
         self.lots_per_contract = state.contract.lots_per_contract
         self.denominator = INTEREST_DENOMINATOR * self.lots_per_contract
         self.fixed = self.fixed_paid = self.marked = self.marked_paid = 0
-        on_mark = state.contract.lending.accrual == MARK
-        for loan in loans:
-            if loan.asset == CONTRACT and on_mark:
-                slope = loan.amount * loan.rate_ppb_day
-                self.marked += slope
-                self.marked_paid += wide(slope) * (loan.paid_to_s - from_s)
-            else:
-                slope = loan_value_sat(state, loan) * loan.rate_ppb_day
-                self.fixed += slope
-                self.fixed_paid += wide(slope) * (loan.paid_to_s - from_s)
+
+    def add(self, state: State, loan: Loan) -> None:
+        """Count in one loan."""
+        if loan.asset == CONTRACT and state.contract.lending.accrual == MARK:
+            slope = loan.amount * loan.rate_ppb_day
+            self.marked += slope
+            self.marked_paid += wide(slope) * (loan.paid_to_s - self.from_s)
+        else:
+            slope = loan_value_sat(state, loan) * loan.rate_ppb_day
+            self.fixed += slope
+            self.fixed_paid += wide(slope) * (loan.paid_to_s - self.from_s)
 
     def due_sat(self, mark_sat: int, time_s: int) -> int:
         """Return what has accrued up to `time_s` since the last payments, in satoshi, rounded down."""
@@ -61,9 +62,14 @@ class Interest:
         return (fixed * self.lots_per_contract + marked) // self.denominator
 
 
-def interest_on(state: State, loans: list[Loan]) -> Interest | None:
-    """Return what accrues on `loans` from now on; None without any."""
-    return Interest(state, loans, state.time_ns // NS_PER_S) if loans else None
+def interest_on(state: State, user: str, borrowed: bool) -> Interest | None:
+    """Return what accrues from now on on the loans that `user` has taken, or else given; None without any."""
+    found, count = Interest(state, state.time_ns // NS_PER_S), 0
+    for loan in state.loans.values():
+        if (loan.borrower if borrowed else loan.lender) == user:
+            found.add(state, loan)
+            count += 1
+    return found if count else None
 
 
 class Standing:
@@ -119,8 +125,8 @@ class Standing:
             self.cash_sat += state.balance(account.owed[BTC])
             self.collateral_lots = state.balance(account.trading[CONTRACT])
         if loan_changes != state.loan_changes:
-            self.owed = interest_on(state, [state.loans[i] for i in account.loan_ids])
-            self.lent = interest_on(state, [loan for loan in state.loans.values() if loan.lender == account.name])
+            self.owed = interest_on(state, account.name, borrowed=True)
+            self.lent = interest_on(state, account.name, borrowed=False)
         self.spot_index, self.spot_carry = account.spot_index, account.spot_carry
         self.margin_index, self.margin_carry = account.margin_index, account.margin_carry
         self.earn(state.index)

@@ -12,6 +12,8 @@ one) never gets less from a user than the outside market offered when it was las
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.core.events import Bar, Quote
 from bot.core.ledger import Account
 from bot.core.lending import overdue_lots
@@ -70,6 +72,8 @@ def match_users(state: State, order: Order) -> None:
     Meeting one's own order cancels the rest of the incoming one, or, if the venue forced that, the resting one: nothing
     may stand in the way of a liquidation. A post-only order that would be matched is cancelled.
     """
+    if len(state.live) == 1:
+        return  # it is alone
     buys = order.size_lots > 0
     limit = order.command.price_sat or market_price_sat(state, buys)
     rivals = [
@@ -127,7 +131,7 @@ def match_open(state: State, bar: Bar) -> None:
     for order in orders:
         price = open_level(bar.open_sat, state, order.size_lots > 0)
         level = Level(price, state.bar_room_lots)
-        _take(state, order, [level])
+        _take(state, order, (level,))
         state.bar_room_lots = level.lots
     drop_ended(state)
 
@@ -145,7 +149,7 @@ def match_close(state: State, bar: Bar) -> None:
             through = bar.high_sat > price or (touch and bar.high_sat == price)
         if through:
             level = Level(price, state.bar_room_lots)
-            _take(state, order, [level])
+            _take(state, order, (level,))
             state.bar_room_lots = level.lots
     drop_ended(state)
 
@@ -153,7 +157,7 @@ def match_close(state: State, bar: Bar) -> None:
 def eligible(state: State, time_ns: int) -> list[Order]:
     """Return the live orders, by priority, that were placed before this event and have reached the venue."""
     found = []
-    for order in list(state.live):
+    for order in state.live:
         if order.is_live and order.event < state.event and order.command.active_ns <= time_ns:
             if not order.active:
                 activate(state, order)
@@ -169,12 +173,12 @@ def eligible(state: State, time_ns: int) -> list[Order]:
 
 def drop_ended(state: State) -> None:
     """Forget orders that have ended in the list of live ones."""
-    for order in list(state.live):
-        if not order.is_live:
-            state.live.remove(order)
+    for place in range(len(state.live) - 1, -1, -1):
+        if not state.live[place].is_live:
+            state.live.pop(place)
 
 
-def _take(state: State, order: Order, levels: list[Level]) -> None:
+def _take(state: State, order: Order, levels: Sequence[Level]) -> None:
     """Match one order with market liquidity, best level first, and note that it has rested if any is left."""
     limit = order.command.price_sat
     buys = order.size_lots > 0
