@@ -138,23 +138,14 @@ class Trader:
             self._idle_target = target
             self._idle_at = self.state.changes if settled else -1
 
-    @property
-    def reached(self) -> Target | None:
-        """What was last reached, if nothing has changed since."""
-        return self._idle_target if self.state.changes == self._idle_at else None
-
     def is_idle(self, target: Target) -> bool:
         """Return whether `target` is what was last reached, and nothing has changed since."""
         if self.halted:
             target = NOTHING
         idle = self._idle_target
-        if self.state.changes != self._idle_at:
+        if self.state.changes != self._idle_at or target[1:5] != idle[1:5]:
             return False
-        if target != idle:
-            if self._allowed(target) != self._allowed(idle) or target[1:5] != idle[1:5]:
-                return False
-            self._idle_target = target
-        return True
+        return target[0] == idle[0] or self._allowed(target) == self._allowed(idle)
 
     def _allowed(self, target: Target) -> int:
         """Return the target's position within the limits, in lots."""

@@ -39,9 +39,9 @@ def decide(view: View, params: Params) -> Target:
     position = view.position_lots
     entry = params.entry_band
     if edge < -entry and params.go_long:
-        return _built(view, params, max(position, 0), view.lots_for(params.size), -inf, -params.exit_band)
+        return _built(view, params, max(position, 0), 1, -inf, -params.exit_band)
     if edge > entry and params.go_short:
-        return _built(view, params, min(position, 0), -view.lots_for(params.size), params.exit_band, inf)
+        return _built(view, params, min(position, 0), -1, params.exit_band, inf)
     if (position > 0 and edge > -params.exit_band) or (position < 0 and edge < params.exit_band):
         return Target(0)
     return Target(position, wake=_sleep(position, params))
@@ -53,11 +53,11 @@ def band(view: View, params: Params) -> tuple[float, float]:
     return fair * (1.0 - params.entry_band), fair * (1.0 + params.entry_band)
 
 
-def _built(view: View, params: Params, held: int, wanted: int, low_edge: float, high_edge: float) -> Target:
-    """Build what is held towards what is wanted; once it is there, sleep until it is to be left or topped up."""
+def _built(view: View, params: Params, held: int, side: int, low_edge: float, high_edge: float) -> Target:
+    """Build what is held towards what is wanted on a side; once it is there, sleep until it is left or topped up."""
     if is_full(held, view.most_lots, params.tolerance):
         return Target(held, wake=Wake(low_edge, high_edge, on_rates=False))
-    lots = grown(held, wanted, params.tolerance)
+    lots = grown(held, side * view.lots_for(params.size), params.tolerance)
     if lots == 0 or lots != held:
         return Target(lots)
     least, most = kept_exposures(held, params.size, params.tolerance)

@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     on_rates: bool
 
 
-NOTHING: Final = Answer(0, 0, False, 0, 0, False, 0.0, 0.0, 0, 0.0, 0.0, True)
+NOTHING: Final = Answer(0, 0, False, 0, 0, False, 0.0, 0.0, 0, -inf, inf, True)
 """Stands for bot.trader.NOTHING."""
 ANSWER: Final = types.BaseTuple.from_types(
     (int64, int64, boolean, int64, int64, boolean, float64, float64, int64, float64, float64, boolean), Answer
@@ -47,7 +47,7 @@ class Sleep(NamedTuple):
     on_rates: bool
 
 
-NOT_ASLEEP: Final = Sleep(0.0, 0.0, 0, 0.0, 0.0, True)
+NOT_ASLEEP: Final = Sleep(0.0, 0.0, 0, -inf, inf, True)
 """Stands for no Wake."""
 
 

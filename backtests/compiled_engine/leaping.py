@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from backtests.compiled_engine.answers import NOTHING
-from backtests.compiled_engine.journey import DONE
+from backtests.compiled_engine.journey import DONE, STRETCH_BITS
 from backtests.compiled_engine.passing import (
+    STILL,
+    UNSURE,
     is_long_safe,
     is_untold,
     is_without_gaps,
@@ -16,6 +18,7 @@ from backtests.compiled_engine.passing import (
     sample,
     sleeps_through,
     walk,
+    weighs,
 )
 from backtests.compiled_engine.shapes import compiles
 from backtests.compiled_engine.steps import (
@@ -41,6 +44,9 @@ from bot.core.units import NS_PER_HOUR, notional_sat
 from bot.trader import Trader, within
 from strategies.view import NEVER, exposure_of
 
+NONE, POSSIBLE, AHEAD = 0, 1, 2
+"""Whether margins may fail at an event, or it is not to be taken in here."""
+
 
 def is_eventful(run: Any) -> bool:
     """Return whether more than the mark may move at the next event: see Session."""
@@ -56,52 +62,39 @@ def is_still_to_follow(run: Any) -> bool:
 
 def leap(run: Any, at: int) -> int:
     """Take in events from `at` on while little moves but the mark; return the first one left: see Session.coast."""
-    columns, state, trader = run.columns, run.state, run.trader
-    is_bars, count = run.given.is_bars, run.given.events
     if is_eventful(run) or is_still_to_follow(run):
         return at
-    stop_ns, stale_ns = stops_ns(run), trader.limits.stale_after_ns
-    worth = begun(run)
-    owes, stopped, lends = run.owes, run.stopped, worth.lent is not None
-    asleep_until_ns = sleeps_until_ns(run)
-    margin = (NEVER, 0)  # the price down to which, and the time up to which, a long was found safe
-    news_at = news_from(run)
+    columns, trader, count = run.columns, run.trader, run.given.events
+    stop_ns, worth = stops_ns(run), begun(run)
+    asleep_until_ns, news_at = sleeps_until_ns(run), news_from(run)
+    sure_at, kind = at, UNSURE  # up to which event bounds are known to hold, and what they say
     while at < count:
-        if at >= run.tries_at and not lends and (stopped or asleep_until_ns > 0):
-            at = pass_by(run, worth, at, stop_ns if stopped else min(stop_ns, asleep_until_ns))
+        if at >= run.tries_at and run.bounded and (run.stopped or asleep_until_ns > 0):
+            at = pass_by(run, worth, at, stop_ns if run.stopped else min(stop_ns, asleep_until_ns))
             news_at = news_from(run)
             if at >= count:
                 return at
-        known_ns, mark_sat, before_ns = columns.known_ns[at], columns.mark_sat[at], run.last_market_ns
-        opens_ns = columns.open_ns[at]
-        if known_ns >= stop_ns or opens_ns < before_ns or opens_ns - before_ns > stale_ns:
-            break
-        is_safe = True
-        if owes:
-            low_sat = min(columns.open_sat[at], mark_sat)
-            margin = safe_down_to(state, worth, low_sat, known_ns, margin)
-            is_safe = low_sat >= margin[0] and known_ns <= margin[1]
-            if is_bars and opens_ns > before_ns:
-                break
-        if not is_safe and is_bars and not worth.is_safe(state, columns.open_sat[at], opens_ns):
-            break
+        if at >= sure_at:
+            sure_at, kind = sure_until(run, worth, at, stop_ns)
+        risk = NONE if kind != UNSURE else risk_at(run, worth, at, stop_ns)
+        if risk == AHEAD:
+            return at
         if at >= news_at:
-            rates, growths = run.rates, columns.growths[run.blocks]
-            hear(run, at)
-            if (run.last.on_rates and run.rates != rates) or columns.growths[run.blocks] != growths:
+            if hear(run, at):
                 asleep_until_ns = 0
-            margin, worth, news_at = (NEVER, 0), standing(state, run.account), news_from(run)
-        equity = worth.equity_sat(mark_sat, known_ns)
-        if equity < run.lowest_sat or (not is_safe and not worth.is_safe(state, mark_sat, known_ns)):
-            meet(run, at)
-            return at + 1
+            worth, news_at, run.safe_sat = standing(run.state, run.account), news_from(run), NEVER
+        if kind != STILL or at == run.sample_at:
+            mark_sat, known_ns = columns.mark_sat[at], columns.known_ns[at]
+            equity = worth.equity_sat(mark_sat, known_ns)
+            if equity < run.lowest_sat or (risk == POSSIBLE and not worth.is_safe(run.state, mark_sat, known_ns)):
+                meet(run, at)
+                return at + 1
+            mark(run, at, worth.lots, equity)
         tell(run, at, 1)
         run.looked += 1
         at += 1
-        mark(run, at - 1, worth.lots, equity)
-        if stopped or (known_ns < asleep_until_ns and is_kept(run, at - 1, worth.lots, equity)):
+        if run.stopped or (run.seen.time_ns < asleep_until_ns and is_kept(run, worth, at - 1)):
             continue
-        run.seen.equity_sat = equity
         see(run, at - 1)
         answer = ask(run)
         if run.outcome != DONE:
@@ -116,20 +109,57 @@ def leap(run: Any, at: int) -> int:
 def begun(run: Any) -> Any:
     """Return what the account is worth as a leap begins, and note what stands still in it."""
     worth = standing(run.state, run.account)
-    run.owes = worth.owed is not None
+    run.owes, run.bounded = worth.owed is not None, worth.lent is None
     run.moves = run.owes or worth.spot_lots != 0 or worth.margin_lots != 0
     run.stopped = run.trader.is_stopped and run.trader.is_idle(NOTHING)
-    run.lowest_sat = floor_sat(run)
-    run.tries_at = 0
+    run.lowest_sat, run.tries_at, run.safe_sat = floor_sat(run), 0, NEVER
     return worth
 
 
-def is_kept(run: Any, at: int, lots: int, equity_sat: int) -> bool:
+def sure_until(run: Any, worth: Any, at: int, stop_ns: int) -> tuple[int, int]:
+    """Return how far bounds say what they say of event `at`, and what that is: see kind_of."""
+    columns, place = run.columns, at >> STRETCH_BITS
+    end = (place + 1) << STRETCH_BITS
+    if not run.bounded or place >= columns.level_at[1] or not is_without_gaps(run, place):
+        return end, UNSURE
+    if columns.known_ns[end - 1] >= stop_ns:
+        return end, UNSURE
+    run.earned = run.blocks
+    kind = kind_of(run, worth, place, end - 1)
+    worth.earn(run.state.index)
+    return end, kind
+
+
+def risk_at(run: Any, worth: Any, at: int, stop_ns: int) -> int:
+    """Return whether margins may fail at event `at` (POSSIBLE), or it must not be taken in before others (AHEAD)."""
+    columns, state, before_ns = run.columns, run.state, run.last_market_ns
+    known_ns, opens_ns, open_sat = columns.known_ns[at], columns.open_ns[at], columns.open_sat[at]
+    if known_ns >= stop_ns or opens_ns < before_ns or opens_ns - before_ns > run.trader.limits.stale_after_ns:
+        return AHEAD
+    if not run.owes:
+        return NONE
+    if run.given.is_bars and opens_ns > before_ns:
+        return AHEAD
+    low_sat = min(open_sat, columns.mark_sat[at])
+    if (low_sat < run.safe_sat or known_ns > run.safe_ns) and worth.margin_lots >= 0:
+        further = (low_sat - low_sat // 64, known_ns + NS_PER_HOUR)
+        if is_long_safe(state, worth, further[0], further[1]):
+            run.safe_sat, run.safe_ns = further
+    if low_sat >= run.safe_sat and known_ns <= run.safe_ns:
+        return NONE
+    return POSSIBLE if not run.given.is_bars or worth.is_safe(state, open_sat, opens_ns) else AHEAD
+
+
+def is_kept(run: Any, worth: Any, at: int) -> bool:
     """Return whether neither the edge at event `at` nor the exposure wakes the strategy."""
     columns, answer = run.columns, run.last
     if not answer.low_edge <= columns.edge[at] <= answer.high_edge:
         return False
-    exposure = exposure_of(lots, columns.mark_sat[at], equity_sat, run.state.contract.lots_per_contract)
+    if not weighs(answer):
+        return True
+    mark_sat = columns.mark_sat[at]
+    equity_sat = worth.equity_sat(mark_sat, columns.known_ns[at])
+    exposure = exposure_of(worth.lots, mark_sat, equity_sat, run.state.contract.lots_per_contract)
     return is_exposure_kept(answer, exposure)
 
 
@@ -152,12 +182,14 @@ def news_from(run: Any) -> int:
     return min(run.columns.rate_at[run.rates], run.columns.block_at[run.blocks])  # type: ignore[no-any-return]
 
 
-def hear(run: Any, at: int) -> None:
-    """Take in the blocks and swap rates that are known by event `at`."""
-    if run.columns.rates_seen[at] != run.rates:
-        feed(run, run.columns.known_ns[at])
+def hear(run: Any, at: int) -> bool:
+    """Take in the blocks and swap rates that are known by event `at`; return whether what they changed always wakes."""
+    columns, rates, growths = run.columns, run.rates, run.columns.growths[run.blocks]
+    if columns.rates_seen[at] != rates:
+        feed(run, columns.known_ns[at])
     else:
-        pass_blocks(run, run.columns.blocks_seen[at])
+        pass_blocks(run, columns.blocks_seen[at])
+    return (run.last.on_rates and run.rates != rates) or columns.growths[run.blocks] != growths  # type: ignore[no-any-return]
 
 
 def meet(run: Any, at: int) -> None:
@@ -169,34 +201,16 @@ def meet(run: Any, at: int) -> None:
         take(run, at)
 
 
-def safe_down_to(state: Any, worth: Any, low_sat: int, time_ns: int, known: tuple[int, int]) -> tuple[int, int]:
-    """Return the price down to which, and the time up to which, a long is found safe: `known` while that is enough."""
-    if (low_sat < known[0] or time_ns > known[1]) and worth.margin_lots >= 0:
-        further = (low_sat - low_sat // 64, time_ns + NS_PER_HOUR)
-        if is_long_safe(state, worth, further[0], further[1]):
-            return further
-    return known
-
-
 ON_EVERY_BAR = (
-    *(tell, is_long_safe, see, mark, weigh, take_sample, ask, is_sound, floor_sat, quotient, is_kept, is_exposure_kept),
-    *(safe_down_to, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold, sample, walk, exposure_of),
+    *(tell, is_long_safe, sure_until, risk_at, see, mark, weigh, take_sample, ask, is_sound, floor_sat, quotient),
+    *(is_kept, is_exposure_kept, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold, sample, walk),
     *(Standing.equity_sat, Standing.earn, Standing.is_safe, Interest.due_sat, notional_sat, dividend_sat),
-    *(Trader.is_idle, Trader._allowed, within),
+    *(Trader.is_idle, Trader._allowed, within, exposure_of),
 )
 """What is not called but written out in place in machine code."""
 
 for _part in (
-    is_eventful,
-    is_still_to_follow,
-    leap,
-    begun,
-    is_kept,
-    stops_ns,
-    sleeps_until_ns,
-    news_from,
-    hear,
-    meet,
-    safe_down_to,
+    *(is_eventful, is_still_to_follow, leap, begun, sure_until, risk_at, is_kept, stops_ns, sleeps_until_ns),
+    *(news_from, hear, meet),
 ):
     compiles(_part)

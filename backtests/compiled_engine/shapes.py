@@ -10,6 +10,7 @@ run: what the core makes in a run (an order, a loan) is cut off it and nothing i
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,10 +29,14 @@ WORD = ir.IntType(64)
 
 
 class Struct(types.Type):  # type: ignore[misc]
-    """A struct passed by reference; `fields` are name to numba type, in order."""
+    """A struct passed by reference; `fields` are name to numba type, in order.
 
-    def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
+    A `constant` one is written before machine code runs and never in it: what was read of it need not be read again.
+    """
+
+    def __init__(self, name: str, fields: Mapping[str, Any], constant: bool = False) -> None:
         super().__init__(name=name)
+        self.constant = constant
         self.fields = dict(fields)
         self.places: dict[str, int] = {}
         """How many words of the struct lie before each field."""
@@ -46,7 +51,13 @@ class _Reference(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, ir.IntType(8).as_pointer())
 
 
-def shape(cls: Any, fields: Mapping[str, Any], methods: Sequence[str] = (), properties: Sequence[str] = ()) -> Any:
+def shape(
+    cls: Any,
+    fields: Mapping[str, Any],
+    methods: Sequence[str] = (),
+    properties: Sequence[str] = (),
+    constant: bool = False,
+) -> Any:
     """Return a struct type that stands for `cls`: `fields` are name to numba type, the rest names in `cls`."""
     struct = type(f"{cls.__name__}Shape", (Struct,), {})
     register_model(struct)(_Reference)
@@ -55,7 +66,7 @@ def shape(cls: Any, fields: Mapping[str, Any], methods: Sequence[str] = (), prop
         method(struct, name, getattr(cls, name))
     for name in properties:
         attribute(struct, name, getattr(cls, name).fget)
-    return struct(cls.__name__, fields)
+    return struct(cls.__name__, fields, constant)
 
 
 def method(struct: Any, name: str, function: Callable[..., Any]) -> None:
@@ -162,6 +173,12 @@ def _word(builder: Any, place: Any, at: int) -> Any:
     return builder.load(_at(builder, place, at))
 
 
+def is_never_written(builder: Any, load: Any) -> Any:
+    """Return what was read, which LLVM may then read once for all."""
+    load.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return load
+
+
 def _set_word(builder: Any, place: Any, at: int, word: Any) -> None:
     builder.store(word, _at(builder, place, at))
 
@@ -182,6 +199,10 @@ def define_attributes(struct: Any) -> None:
     @lower_getattr_generic(struct)  # type: ignore[untyped-decorator]
     def read(context: Any, builder: Any, shaped: Any, value: Any, name: str) -> Any:
         kind = shaped.fields[name]
+        if shaped.constant:
+            word = is_never_written(builder, _word(builder, value, shaped.places[name]))
+            word_type = context.get_value_type(kind)
+            return builder.inttoptr(word, word_type) if isinstance(word_type, ir.PointerType) else word
         return imputils.impl_ret_borrowed(
             context, builder, kind, _load(context, builder, kind, value, shaped.places[name])
         )
@@ -192,6 +213,38 @@ def define_attributes(struct: Any) -> None:
         kind = shaped.fields[name]
         value = context.cast(builder, args[1], given, kind)
         _store(context, builder, kind, args[0], shaped.places[name], value)
+
+
+# Columns ----------------------------------------------------------------------------------------------------
+
+
+class Column(types.Type):  # type: ignore[misc]
+    """An array of `item`, which is written before machine code runs and never in it, known by its address."""
+
+    def __init__(self, item: Any) -> None:
+        super().__init__(name=f"Column({item})")
+        self.item = item
+
+
+@register_model(Column)
+class _ColumnModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, manager.lookup(kind.item).get_value_type().as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _entry(typing_context: Any, column: Any, place: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return is_never_written(builder, builder.load(builder.gep(args[0], [args[1]], inbounds=True)))
+
+    return column.item(column, types.int64), codegen
+
+
+@overload(operator.getitem, strict=False)  # type: ignore[untyped-decorator]
+def _entry_of(column: Any, place: Any) -> Any:
+    if isinstance(column, Column):
+        return lambda column, place: _entry(column, place)
+    return None
 
 
 # Where structs lie ------------------------------------------------------------------------------------------

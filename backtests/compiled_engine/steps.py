@@ -42,10 +42,11 @@ RUN = shape(
         **dict.fromkeys(("last_changes", "last_conditions", "last_rate_rows", "last_growths", "last_mode"), int64),
         # the deepest fall from a peak, the next sample and how many were taken
         **dict.fromkeys(("deepest_sat", "deepest_peak_sat", "sample_at", "sampled"), int64),
-        # of a leap: the equity below which there is a halt, from where on to try to pass events by, and up to how many
-        # blocks the dividends are counted in; whether the account moves with the mark, owes, the strategy is stopped
-        **dict.fromkeys(("lowest_sat", "tries_at", "earned"), int64),
-        **dict.fromkeys(("moves", "owes", "stopped"), boolean),
+        # of a leap: the equity below which there is a halt, from where on to try to pass events by, up to how many
+        # blocks the dividends are counted in, the price down to which and the time up to which a long was found safe;
+        # whether the account moves with the mark, owes, may be judged by bounds, the strategy is stopped
+        **dict.fromkeys(("lowest_sat", "tries_at", "earned", "safe_sat", "safe_ns"), int64),
+        **dict.fromkeys(("moves", "owes", "bounded", "stopped"), boolean),
     },
 )
 
@@ -193,7 +194,7 @@ def tell_gap(run: Any, time_ns: int) -> None:
 
 
 def see(run: Any, at: int) -> None:
-    """Let the view show event `at`, after so many blocks; mark and equity are told apart."""
+    """Let the view show event `at`, after so many blocks; mark and time are told apart."""
     value = run.seen._value
     value.at, value.blocks = at, run.blocks
 
@@ -205,7 +206,7 @@ def decide(run: Any, at: int) -> None:
         return
     worth = standing(state, run.account)
     view.time_ns = state.time_ns
-    view.equity_sat = equity = worth.equity_sat(state.mark_sat, state.time_ns)
+    equity = worth.equity_sat(state.mark_sat, state.time_ns)
     mark(run, at, worth.lots, equity)
     if equity < floor_sat(run) and not trader.halted:
         if run.passed and run.floor_ppm == 0 and run.given.sampled_at == 0:
@@ -289,8 +290,9 @@ def ask(run: Any) -> Answer:
     if failed or not is_sound(answer, run.state.contract.tick_sat):
         run.outcome = STRATEGY_FAILED
         return NOTHING
-    run.last = answer
-    state = run.state
+    if not answer.has_wake and not run.last.has_wake:
+        return answer  # type: ignore[no-any-return]
+    run.last, state = answer, run.state
     run.last_changes, run.last_conditions, run.last_rate_rows = state.changes, state.conditions, state.rate_rows
     run.last_growths, run.last_mode = run.columns.growths[run.blocks], run.trader.mode
     return answer  # type: ignore[no-any-return]
@@ -301,6 +303,8 @@ def is_sound(answer: Answer, tick_sat: int) -> bool:
     limit_sat = answer.limit_price_sat
     prices = limit_sat == 0 or (limit_sat > 0 and limit_sat % tick_sat == 0)
     loans = answer.lend_lots >= 0 and answer.lend_rate_ppb_day >= 0
+    if not answer.has_wake:
+        return prices and loans
     edges = answer.low_edge == answer.low_edge and answer.high_edge == answer.high_edge
     exposures = answer.low_exposure == answer.low_exposure and answer.high_exposure == answer.high_exposure
     return prices and loans and edges and exposures

@@ -13,7 +13,7 @@ from backtests.compiled_engine.answers import ANSWER
 from backtests.compiled_engine.journey import REAL_COLUMNS, Columns, Given, Left
 from backtests.compiled_engine.lists import List
 from backtests.compiled_engine.makers import makes, tuple_of
-from backtests.compiled_engine.shapes import attribute, compiles, shape
+from backtests.compiled_engine.shapes import Column, attribute, compiles, shape
 from backtests.compiled_engine.wide import WIDE
 from bot.core import (
     accrual,
@@ -80,6 +80,12 @@ class _Shown:
         return self._value.columns.ask_size_lots[self._value.at]  # type: ignore[no-any-return]
 
 
+def _equity_sat(self: Any) -> int:
+    """Stand in for the field that Session fills in at each event: most decisions do without."""
+    state = self._state
+    return margin.standing(state, state.accounts.user).equity_sat(state.mark_sat, self.time_ns)
+
+
 class Balances:
     """Stands for the ledger's balances: amounts one after another, each account known by its place."""
 
@@ -106,7 +112,8 @@ class Purses:
 
 COLUMNS = shape(
     Columns,
-    {name: types.CPointer(float64 if name in REAL_COLUMNS else int64) for name in Columns._fields},
+    {name: Column(float64 if name in REAL_COLUMNS else int64) for name in Columns._fields},
+    constant=True,
 )
 """The columns as their addresses: an array of them is the struct."""
 
@@ -306,7 +313,7 @@ VALUE = shape(
 VIEW = shape(
     View,
     {
-        **_numbers("user", "time_ns", "start_ns", "last_block_ns", "equity_sat", "most_lots"),
+        **_numbers("user", "time_ns", "start_ns", "last_block_ns", "most_lots"),
         "contract": CONTRACT_SHAPE,
         "_state": STATE,
         "_value": VALUE,
@@ -319,6 +326,7 @@ VIEW = shape(
     ),
 )
 
+attribute(type(VIEW), "equity_sat", _equity_sat)
 for _name in ("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots"):
     attribute(type(VIEW), _name, getattr(_Shown, _name).fget)
 LISTS = {
@@ -332,7 +340,7 @@ LISTS = {
     "notices": List(NOTICE),
     "moves": List(MOVE),
 }
-GIVEN = shape(Given, _numbers(*Given._fields))
+GIVEN = shape(Given, _numbers(*Given._fields), constant=True)
 LEFT = shape(Left, _numbers(*Left._fields))
 
 for _function in (
