@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 REAL_COLUMNS: Final = (
-    *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
+    *("fair_sat", "difficulty", "growth_per_retarget", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
     *("stretch_low_edge", "stretch_high_edge"),
 )
 """Columns of floats; all others are whole numbers."""
@@ -21,7 +21,8 @@ class Columns(NamedTuple):
     `known_ns`.
 
     After so many blocks: `index`, `carry` the dividend index and what is left of it, `fees_sat`, `nets_sat` the sums
-    posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`. `block_ns` has
+    posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`,
+    `growth_per_retarget` the expected growth. `block_ns` has
     an entry for each block and a last one that never comes; `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and
     `rate_available` are the rows of swap rates. `block_at` and `rate_at` are the first event that knows of each. The
     worths to a long, a short and a lender are the fair value where no strategy has asked for them.
@@ -50,6 +51,7 @@ class Columns(NamedTuple):
     begun: Any
     growths: Any
     difficulty: Any
+    growth_per_retarget: Any
     block_ns: Any
     block_at: Any
     rate_ns: Any

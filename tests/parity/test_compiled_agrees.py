@@ -15,8 +15,7 @@ from backtests.plan import Plan
 from bot.core.units import PPM
 from tests.parity.histories import random_plan, squeezed_plan
 
-COMPILED = sorted(set(strategies.BUNDLED) - {"early_exit_short"})  # that one solves a programme in Python
-USES = ("whimsical", "whimsical", "whimsical", *COMPILED)
+USES = ("whimsical", "whimsical", "whimsical", *strategies.BUNDLED)
 
 
 def compare_all(plan: Plan) -> None:
