@@ -134,16 +134,17 @@ def _made(
 ) -> Any:
     """Return what came of compiling `function` for such arguments, or what was kept of it under `name`."""
     from numba import njit, typeof
+    from numba.core.compiler_lock import global_compiler_lock  # both of what follows change numba, for every thread
     from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
     from backtests.compiled_engine.linking import made_at_once
     from backtests.compiled_engine.refusals import refused
 
-    with machine_code.kept_in(machine_code.home() / name) as keeps:
+    with global_compiler_lock, machine_code.kept_in(machine_code.home() / name) as keeps:
         compiled = njit(cache=keeps)(function)
     signature = tuple(typeof(argument) for argument in arguments)
     try:
-        with made_at_once(function.__name__, inlined):
+        with global_compiler_lock, made_at_once(function.__name__, inlined):
             compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         if not of:
