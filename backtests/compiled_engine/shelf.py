@@ -17,8 +17,11 @@ import numpy as np
 from strategies.table import Table
 
 SLOTS: Final = 4_096
-"""Room on a shelf, a power of two. From half of it on it is emptied before the next question, and no later than that:
-while the strategy is asked it may hold a row."""
+"""Room on a shelf, a power of two."""
+MANY: Final = SLOTS // 2
+MOST: Final = SLOTS - SLOTS // 4
+"""From MANY tables on a shelf is emptied before the next question; while the strategy is asked it may hold a row. A run
+in which one question needs more than MOST is given up."""
 HEAD: Final = ("fetch", "failure", "failure_value", "failure_trace", "count", "found_at", "size", "width", "key_at")
 """The words before the key that is looked for, and the slots after that."""
 ROW: Final = ("entries_at", "size")
@@ -43,8 +46,11 @@ class Shelf:
     def fetch(self) -> None:
         """Compute the table that machine code asks for, and say where it lies."""
         words = self._words
-        if words[_AT["count"]] == 0:
+        count = int(words[_AT["count"]])
+        if count == 0:
             self._rows.clear()  # it was emptied
+        if count >= MOST:
+            raise LookupError("too many tables for one question")
         number, *key = words[len(HEAD) : len(HEAD) + self._longest].tolist()
         table = self._tables[number]
         row = array("d", table(self._params, *key[: len(table.keys)]))

@@ -36,9 +36,7 @@ SHELF: Final = shape(python.Shelf, dict.fromkeys(python.HEAD, int64))
 PARAMS: Final = "Params"
 """The name of the struct of parameters, whose first word says where the shelf is."""
 SLOTS: Final = python.SLOTS
-MANY: Final = SLOTS // 2
-MOST: Final = SLOTS - SLOTS // 4
-"""From MANY tables on a shelf is emptied between two questions; one question that needs MOST of them is given up."""
+MANY: Final = python.MANY
 KEY: Final = WORD * len(python.ROW)
 FAILURE: Final = WORD * python.HEAD.index("failure")
 SPREAD: Final = 0x2545F4914F6CDD1D
@@ -89,8 +87,8 @@ def is_at(slot_at: int, key: Any) -> bool:
 
 def fetched(shelf: Any, key: Any, slot_at: int) -> Any:
     """Return the row that Python computes for a key, put into a slot that is free."""
-    if shelf.count >= MOST or shelf.failure != 0:
-        raise LookupError
+    if shelf.failure != 0:
+        raise LookupError  # again, if the strategy catches what is raised
     for k in range(len(key)):
         set_word_at(shelf.key_at + WORD * k, key[k])
     arena = arena_at()
