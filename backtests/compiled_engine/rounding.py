@@ -25,7 +25,7 @@ def _checked(stand_in: Callable[..., Any], builtin: Callable[..., Any]) -> None:
     @overload(stand_in, strict=False)  # type: ignore[untyped-decorator]
     def choose(number: Any) -> Any:
         if not isinstance(number, types.Float):
-            return lambda number: builtin(number)
+            return lambda number: int(number)
 
         def checked(number: float) -> int:
             if not -BEYOND <= number < BEYOND:

@@ -286,7 +286,8 @@ class Number:
 
 
 def rounds(view: View, params: Number) -> Target:
-    return Target(round(params.number) % 97 + 2 * (int(params.number) % 89))
+    whole = round(view.position_lots) - int(view.position_lots)  # of what is whole already
+    return Target(round(params.number) % 97 + 2 * (int(params.number) % 89) + whole)
 
 
 @pytest.mark.parametrize("number", [0.5, 1.5, -2.5, 0.49999999999999994, 2.0**62, 2.0**63, -1e300, inf, nan])
