@@ -28,6 +28,7 @@ from benchmarks.rows import rows_of
 from benchmarks.series import END_NS, MINUTE_BARS, START_NS, plan
 from bot.core.events import Bar
 from bot.session import Strategy
+from strategies import early_exit_short
 from strategies.fair_value_band import Params, decide
 from strategies.view import Target, View
 
@@ -43,7 +44,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bars", type=int, default=10_000_000, help="most bars of the scaling curve")
     parser.add_argument("--settings", type=int, default=200, help="settings of the sweep")
-    parts = {"one": one, "scaling": scaling, "sweep": sweep, "start": start}
+    parts = {"one": one, "tables": tables, "scaling": scaling, "sweep": sweep, "start": start}
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     options = parser.parse_args()
     for name in options.only:
@@ -84,6 +85,31 @@ def one(options: argparse.Namespace) -> None:
         print(f"{name:40} {middle * 1e3:9.1f} {MINUTE_BARS / middle:12,.0f} {over[0]:12.1f} {over[1]:13.1f}")
     on = ratio("", times["compiled, postings and marks"], times["compiled, brief with all marks"]).median
     print(f"postings on / off, both with all marks: {on:.2f}")
+
+
+def tables(options: argparse.Namespace) -> None:
+    """Print one backtest of a strategy that solves a programme for its table: when it is new, and once it is known."""
+    solution, params = early_exit_short._solution, early_exit_short.Params()
+    full = replace(plan(), strategy=Strategy("early_exit_short", early_exit_short.decide, params))
+    prepared = compiled_engine.prepare(full)
+    fills = len(compiled_engine.run_brief(full, prepared).fills)
+
+    def forgetful(run: Callable[[], object]) -> float:
+        solution._kept.cache_clear()
+        return cpu_seconds(run)
+
+    runs = {
+        "compiled, brief": lambda: compiled_engine.run_brief(full, prepared),
+        "compiled, postings and marks": lambda: compiled_engine.run(full, prepared),
+        "reference": lambda: reference.run(full),
+    }
+    cases = {f"{name}, first": partial(forgetful, run) for name, run in runs.items()}
+    cases |= {f"{name}, again": partial(cpu_seconds, run) for name, run in runs.items()}
+    times = rounds_of(cases, options.rounds)
+    print(f"early_exit_short, {MINUTE_BARS} bars; fills: {fills}, tables: {solution._kept.cache_info().currsize}")
+    for name, seconds in times.items():
+        over = ratio("", times["reference, again"], seconds).median
+        print(f"{name:40} {statistics.median(seconds) * 1e3:9.1f} ms {over:12.1f} x reference, again")
 
 
 def refined(count: int) -> Plan:

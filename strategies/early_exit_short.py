@@ -9,7 +9,6 @@ reverts is a setting, not an estimate: one contract shows one fall of it, too li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf
 from typing import Final
 
@@ -17,11 +16,11 @@ from bot.core.events import CONTRACT
 from bot.core.units import NS_PER_DAY, PPB, ceil_div
 from bot.fields import Duration, Fraction, setting
 from strategies.sizing import grown, is_full
+from strategies.table import table
 from strategies.view import Target, View, Wake
 
 _STEPS_PER_UNIT: Final = 2_000
 """Swap rate and growth are taken to the nearest 1/2000, 0.05 %, so that a solution serves many events."""
-_SOLUTIONS_KEPT: Final = 4_096
 _LN2: Final = 0.6931471805599453
 
 
@@ -99,18 +98,17 @@ def premiums(view: View, params: Params) -> tuple[float, float]:
     growth_steps = round(view.growth_per_retarget * _STEPS_PER_UNIT)
     term_days = ceil_div(view.contract.end_ns - view.contract.start_ns, NS_PER_DAY)
     left_days = max(min(ceil_div(view.to_expiry_ns, NS_PER_DAY), term_days), 1)
-    leave_below, open_above = _solution(params, term_days, growth_steps, swap_steps)
-    return leave_below[term_days - left_days], open_above[term_days - left_days]
+    solution = _solution(params, term_days, growth_steps, swap_steps)
+    day = term_days - left_days
+    return solution[day], solution[term_days + day]
 
 
-@lru_cache(maxsize=_SOLUTIONS_KEPT)
-def _solution(
-    params: Params, term_days: int, growth_steps: int, swap_steps: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the premiums below which to leave and above which to open, one for each day of the term."""
+@table
+def _solution(params: Params, term_days: int, growth_steps: int, swap_steps: int) -> list[float]:
+    """Return the premiums below which to leave, one for each day of the term, then those above which to open."""
     from bot.model.early_exit import Premium, early_exit, smooth_values  # numpy: only where it is used
 
     premium = Premium(params.mean, _LN2 * NS_PER_DAY / params.half_life_ns, params.volatility)
     values = smooth_values(growth_steps / _STEPS_PER_UNIT, term_days, 1.0)
     found = early_exit(values, 1.0, premium, swap_steps / _STEPS_PER_UNIT, params.cost, params.recall)
-    return tuple(found.leave_below.tolist()), tuple(found.open_above(params.cost, params.margin).tolist())
+    return [*found.leave_below.tolist(), *found.open_above(params.cost, params.margin).tolist()]

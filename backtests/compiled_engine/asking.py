@@ -8,6 +8,7 @@ from backtests.compiled_engine.answers import ANSWER
 from backtests.compiled_engine.makers import as_kind
 from backtests.compiled_engine.shapes import at_address, set_value_at
 from backtests.compiled_engine.structs import VIEW
+from backtests.compiled_engine.tables import make_room
 
 
 def decide(view: Any, params: Any) -> Any:
@@ -21,5 +22,6 @@ PARAMS: Any = None
 
 def answer(view_at: int, params_at: int, answer_at: int) -> int:
     """Let what the strategy says of the view lie at `answer_at`, as an Answer."""
+    make_room(params_at)
     set_value_at(answer_at, as_kind(ANSWER, decide(at_address(VIEW, view_at), at_address(PARAMS, params_at))))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 REAL_COLUMNS: Final = (
-    *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
+    *("fair_sat", "difficulty", "growth_per_retarget", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
     *("edge", "stretch_low_edge", "stretch_high_edge"),
 )
 """Columns of floats; all others are whole numbers."""
@@ -23,12 +23,13 @@ class Columns(NamedTuple):
     `known_ns`.
 
     After so many blocks: `index`, `carry` the dividend index and what is left of it, `fees_sat`, `nets_sat` the sums
-    posted, `begun` the transactions, `growths` how often the expected growth has changed, `growth_at` the first event
-    that knows of another growth, `difficulty`. `block_ns` has an entry for each block and a last one that never comes;
-    `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and `rate_available` are the rows of swap rates. `block_at`
-    and `rate_at` are the first event that knows of each. After so many rows, `rate_offers` of them brought an offer,
-    and `rate_last_btc` and `rate_last_lots` is the last row of each asset, -1 if there was none. `edge` is View.edge.
-    The worths to a long, a short and a lender are the fair value where no strategy has asked for them.
+    posted, `begun` the transactions, `growth_per_retarget` the expected growth, `growths` how often it has changed,
+    `growth_at` the first event that knows of another, `difficulty`. `block_ns` has an entry for each block and a last
+    one that never comes; `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and `rate_available` are the rows of
+    swap rates. `block_at` and `rate_at` are the first event that knows of each. After so many rows, `rate_offers` of
+    them brought an offer, and `rate_last_btc` and `rate_last_lots` is the last row of each asset, -1 if there was none.
+    `edge` is View.edge. The worths to a long, a short and a lender are the fair value where no strategy has asked for
+    them.
 
     Columns of stretches: least and greatest edge, open or mark, and pause before an event's opening. Their levels lie
     one after the other; `level_at` is where each begins, and where the last one ends.
@@ -55,6 +56,7 @@ class Columns(NamedTuple):
     growths: Any
     growth_at: Any
     difficulty: Any
+    growth_per_retarget: Any
     block_ns: Any
     block_at: Any
     rate_ns: Any

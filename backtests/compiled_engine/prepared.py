@@ -88,7 +88,7 @@ def prepare(plan: Plan) -> Prepared:
     highest_sat = max(int(market[name].max(initial=0)) for name in ("open_sat", "mark_sat", "ask_sat"))
     _check_bounds(plan.settings.contract, passages, highest_sat)
     known_ns = market["known_ns"]
-    fair, difficulty, growths = _values(plan, known_ns, blocks)
+    fair, difficulty, growth, growths = _values(plan, known_ns, blocks)
     block_ns = np.array([b.time_ns for b in blocks] + [NEVER], np.int64)
     rate_ns = np.array([r.time_ns for r in rates] + [NEVER], np.int64)
     blocks_seen = np.searchsorted(block_ns, known_ns, side="right")
@@ -104,6 +104,7 @@ def prepare(plan: Plan) -> Prepared:
         growths=growths,
         growth_at=_growth_at(growths, blocks_seen),
         difficulty=difficulty,
+        growth_per_retarget=growth,
         block_ns=block_ns,
         rate_ns=rate_ns,
         rate_asset=np.array([r.asset for r in rates], np.int64),
@@ -187,16 +188,16 @@ def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
     }
 
 
-def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any, Any]:
+def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any, Any, Any]:
     """Return the model's value at each event, asked in order as a session asks it, and the difficulty after k blocks.
 
-    Thirdly, how often the expected growth has changed by then. Between two changes of what is known the value is a
+    Also the growth expected then, and how often that has changed. Between two changes of what is known the value is a
     straight line: the model is asked once for each.
     """
     value = plan.value()
-    fair, difficulty = np.empty(len(known_ns)), np.empty(len(blocks) + 1)
+    fair, difficulty, growth = np.empty(len(known_ns)), np.empty(len(blocks) + 1), np.empty(len(blocks) + 1)
     growths = np.zeros(len(blocks) + 1, np.int64)
-    difficulty[0], growth = value.difficulty, value.growth_per_retarget
+    difficulty[0], growth[0] = value.difficulty, value.growth_per_retarget
     seen = np.searchsorted(known_ns, np.array([b.time_ns for b in blocks], np.int64), side="left").tolist()
     line: tuple[int, float, float] | None = None
     from_at = at = 0
@@ -215,10 +216,10 @@ def _values(plan: Plan, known_ns: Any, blocks: list[Block]) -> tuple[Any, Any, A
             at = first if known_ns[first - 1] < now[0] else int(np.searchsorted(known_ns, now[0], "left"))
         if k < len(blocks):
             value.on_block(blocks[k])
-            before, growth = growth, value.growth_per_retarget
-            difficulty[k + 1], growths[k + 1] = value.difficulty, growths[k] + (growth != before)
+            difficulty[k + 1], growth[k + 1] = value.difficulty, value.growth_per_retarget
+            growths[k + 1] = growths[k] + (growth[k + 1] != growth[k])
     draw(len(known_ns))
-    return fair, difficulty, growths
+    return fair, difficulty, growth, growths
 
 
 def _worths(prepared: Prepared, name: str) -> Any:

@@ -10,8 +10,8 @@ from types import CodeType, FunctionType
 from bot.errors import UnsupportedError
 
 _PLACE = re.compile(r'"?([^\s"]+\.py)"?(?:, line |:| \()(\d+)')
-_FRAME = re.compile(r"Failed in|No implementation|Internal error|- |>>>|\s|There |File |During|Of which|def |$")
-_OURS = re.compile(r"\w+ is \S+, not a whole number.*")
+_FRAME = re.compile(r"Failed in|No implementation|Internal error|- |>>>|\s|There |File |During|Of which|def |\^|$")
+_OURS = re.compile(r"\w+ is \S+, not a whole number.*|\w+ is asked with .*|too many positional .*|got an unexpected .*")
 
 
 def refused(error: Exception, functions: Sequence[FunctionType]) -> UnsupportedError:

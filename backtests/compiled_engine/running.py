@@ -31,10 +31,15 @@ MOST_WORDS: Final = 1 << 27
 
 
 class _Memory(local):
-    """A thread's arena, kept between runs: fresh memory costs more than most runs."""
+    """A thread's arena, kept between runs: fresh memory costs more than most runs. None while a run has it."""
 
     def __init__(self) -> None:
-        self.words = np.zeros(FIRST_WORDS, np.int64)
+        self.words: Any = None
+
+    def take(self) -> Any:
+        """Return the arena; whoever has it puts it back. A run within a run, as a table may make, gets another."""
+        words, self.words = self.words, None
+        return np.zeros(FIRST_WORDS, np.int64) if words is None else words
 
 
 _MEMORY: Final = _Memory()
@@ -131,6 +136,8 @@ def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool, samp
         return None
     while True:
         landing = _flown(plan, prepared, asks, keep_moves, keep_marks, samples)
+        if asks.shelf is not None and asks.shelf.has_failed():
+            return None
         if landing != NEEDS_MARKS:
             return landing if isinstance(landing, Landing) else None
         keep_marks = True
@@ -169,26 +176,33 @@ def _flown(
     }
     for name, value in values.items():
         given[_PLACE[name]] = value
-    run = course()
-    while True:
-        words = _MEMORY.words
-        base = words.ctypes.data
-        words[0], words[1] = base + 16, base + words.nbytes
-        given[_PLACE["arena_at"]] = base
-        try:
-            run(given.ctypes.data, left.ctypes.data)
-        except MemoryError:
-            if len(words) >= MOST_WORDS:
-                return -1
-            _MEMORY.words = np.zeros(4 * len(words), np.int64)
-            continue
-        except (AssertionError, ArithmeticError, ValueError, LookupError):
-            return -1  # the reference engine says what is wrong
-        break
+    words = _run(given, left)
     assert tables
-    if left[0] != DONE:
-        return int(left[0])
-    return _landed(plan, words, base, Left(*left.tolist()), marks, sampled)
+    if words is None or left[0] != DONE:
+        return -1 if words is None else int(left[0])
+    return _landed(plan, words, words.ctypes.data, Left(*left.tolist()), marks, sampled)
+
+
+def _run(given: Any, left: Any) -> Any:
+    """Run in an arena that is large enough, and return that; None where machine code gives it up."""
+    run = course()
+    words = _MEMORY.take()
+    try:
+        while True:
+            base = words.ctypes.data
+            words[0], words[1] = base + 16, base + words.nbytes
+            given[_PLACE["arena_at"]] = base
+            try:
+                run(given.ctypes.data, left.ctypes.data)
+                return words
+            except MemoryError:
+                if len(words) >= MOST_WORDS:
+                    return None
+                words = np.zeros(4 * len(words), np.int64)
+            except (AssertionError, ArithmeticError, ValueError, LookupError):
+                return None  # the reference engine says what is wrong
+    finally:
+        _MEMORY.words = words
 
 
 _PLACE: Final = {name: at for at, name in enumerate(Given._fields)}

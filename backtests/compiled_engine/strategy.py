@@ -10,8 +10,10 @@ from types import CodeType, FunctionType
 from typing import Any, Final
 
 from backtests.compiled_engine import cache as machine_code
+from backtests.compiled_engine.shelf import Shelf
 from bot.errors import UnsupportedError
 from bot.session import Strategy
+from strategies.table import Table
 from strategies.view import Target, Wake
 
 WHOLE: Final = "whole"
@@ -24,6 +26,8 @@ KINDS: Final = {int: WHOLE, bool: FLAG, float: REAL, Decimal: SIZE}
 
 COURSE: Final = "course"
 """What the code that all strategies share is kept under."""
+SHELF_AT: Final = "where the shelf is"
+"""The first word of the parameters: no name that a parameter could have."""
 WORTHS: Final = ("fair_long_sat", "fair_short_sat", "fair_lender_sat")
 """What a view may be asked that takes the model long to tell: computed beforehand if a strategy names it."""
 
@@ -37,6 +41,8 @@ class Asking:
     params: Any
     worths: tuple[str, ...]
     """Which of WORTHS its function asks for."""
+    shelf: Shelf | None
+    """Where its tables lie in this run, and in no other."""
 
 
 def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
@@ -48,9 +54,9 @@ def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
 
     of: Any = type(strategy.params)
     layout = _layout(of, tuple(type(getattr(strategy.params, name)) for name in of.__dataclass_fields__))
-    words = np.zeros(max(len(layout), 1), np.int64)
+    words = np.zeros(1 + len(layout), np.int64)
     reals = words.view(np.float64)
-    at = 0
+    at = 1  # the first says where the shelf is
     try:
         for name, kind in layout:
             value = getattr(strategy.params, name)
@@ -62,7 +68,10 @@ def asking(strategy: Strategy, lots_of: Callable[[Decimal], int]) -> Asking:
     except OverflowError as error:
         raise UnsupportedError("a parameter is beyond 64 bits", "take --engine reference") from error
     code, address = _compiled(strategy.decide, layout)
-    return Asking(code, address, words, worths_of(strategy.decide))
+    tables = _tables(strategy.decide)
+    shelf = Shelf(tables, strategy.params) if tables else None
+    words[0] = shelf.address if shelf is not None else 0
+    return Asking(code, address, words, worths_of(strategy.decide), shelf)
 
 
 @cache
@@ -86,11 +95,14 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     if not isinstance(decide, FunctionType):
         raise UnsupportedError(f"{decide!r} is no plain function: the compiled engine cannot take it")
     from backtests.compiled_engine import asking, standins
+    from backtests.compiled_engine.tables import stand_in
 
     assert standins
     functions = list(_reached(decide, {}))
-    name = machine_code.digest(functions, repr(layout))
-    bound = {"decide": _bind(decide, {}), "PARAMS": _params(layout)}
+    tables = _tables(decide)
+    name = machine_code.digest(functions, repr((layout, [(str(table), table.keys) for table in tables])))
+    done: dict[int, Any] = {id(table): stand_in(table, number) for number, table in enumerate(tables)}
+    bound = {"decide": _bind(decide, done), "PARAMS": _params(layout)}
     answer = FunctionType(asking.answer.__code__, {**vars(asking), **bound}, asking.answer.__name__)
     answer.__module__, answer.__qualname__ = asking.__name__, asking.answer.__qualname__
     made = _made(answer, (0, 0, 0), name, functions)
@@ -122,16 +134,17 @@ def _made(
 ) -> Any:
     """Return what came of compiling `function` for such arguments, or what was kept of it under `name`."""
     from numba import njit, typeof
+    from numba.core.compiler_lock import global_compiler_lock  # both of what follows change numba, for every thread
     from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
     from backtests.compiled_engine.linking import made_at_once
     from backtests.compiled_engine.refusals import refused
 
-    with machine_code.kept_in(machine_code.home() / name) as keeps:
+    with global_compiler_lock, machine_code.kept_in(machine_code.home() / name) as keeps:
         compiled = njit(cache=keeps)(function)
     signature = tuple(typeof(argument) for argument in arguments)
     try:
-        with made_at_once(function.__name__, inlined):
+        with global_compiler_lock, made_at_once(function.__name__, inlined):
             compiled.compile(signature)
     except (NumbaError, UnsupportedBytecodeError) as error:
         if not of:
@@ -159,11 +172,29 @@ def _reached(function: FunctionType, seen: dict[int, bool]) -> Iterator[Function
             yield from _reached(value, seen)
 
 
+@cache
+def _tables(decide: Callable[..., Any]) -> tuple[Table, ...]:
+    """Return the tables that a strategy's function, or a function that it calls, asks for; always in one order."""
+    if not isinstance(decide, FunctionType):
+        return ()
+    found: dict[int, Table] = {}
+    for function in _reached(decide, {}):
+        for name in sorted(set(_names(function.__code__))):
+            value = function.__globals__.get(name)
+            if isinstance(value, Table):
+                found[id(value)] = value
+    return tuple(found.values())
+
+
 def _bind(function: FunctionType, done: dict[int, Any]) -> Any:
-    """Return `function` to be compiled, with Target, Wake and the functions that it calls replaced by compiled ones."""
+    """Return `function` to be compiled, with Target, Wake and the functions that it calls replaced by compiled ones.
+
+    `done` knows what stands for its tables.
+    """
     from numba import njit
 
     from backtests.compiled_engine.answers import make_target, make_wake
+    from backtests.compiled_engine.rounding import ROUNDING
 
     if id(function) in done:
         return done[id(function)]
@@ -174,8 +205,12 @@ def _bind(function: FunctionType, done: dict[int, Any]) -> Any:
     compiled.py_func.__kwdefaults__ = function.__kwdefaults__
     for name in set(_names(function.__code__)):
         value = scope.get(name)
-        if value is Target or value is Wake:
+        if name in ROUNDING and name not in scope:
+            scope[name] = ROUNDING[name]
+        elif value is Target or value is Wake:
             scope[name] = make_target if value is Target else make_wake
+        elif isinstance(value, Table):
+            scope[name] = done[id(value)]
         elif isinstance(value, FunctionType):
             scope[name] = _bind(value, done)
     return compiled
@@ -187,7 +222,9 @@ def _params(layout: tuple[tuple[str, str], ...]) -> Any:
 
     from backtests.compiled_engine.answers import Size
     from backtests.compiled_engine.shapes import shape
+    from backtests.compiled_engine.tables import PARAMS
 
     size = types.BaseTuple.from_types((int64,), Size)
     kinds = {WHOLE: int64, FLAG: boolean, REAL: float64, SIZE: size}
-    return shape(type("Params", (), {}), {name: kinds[kind] for name, kind in layout if kind})
+    fields = {name: kinds[kind] for name, kind in layout if kind}
+    return shape(type(PARAMS, (), {}), {SHELF_AT: int64, **fields})

@@ -59,6 +59,10 @@ class _Now:
     def difficulty(self: Any) -> float:
         return self.columns.difficulty[self.blocks]  # type: ignore[no-any-return]
 
+    @property
+    def growth_per_retarget(self: Any) -> float:
+        return self.columns.growth_per_retarget[self.blocks]  # type: ignore[no-any-return]
+
 
 class _Shown:
     """What a view has been shown of event `at`: looked up when the strategy asks, most ask for little of it."""
@@ -308,7 +312,7 @@ VALUE = shape(
     _Now,
     {"columns": COLUMNS, "at": int64, "blocks": int64},
     methods=("value_sat", "value_to_long", "value_to_short", "value_to_lender"),
-    properties=("difficulty",),
+    properties=("difficulty", "growth_per_retarget"),
 )
 VIEW = shape(
     View,
@@ -320,6 +324,7 @@ VIEW = shape(
     },
     methods=("_shown", "swap_rate_ppb_day", "lots_for", "borrowable"),
     properties=(
+        "growth_per_retarget",
         *("price_sat", "bid_sat", "ask_sat", "bid_size_lots", "ask_size_lots", "to_expiry_ns", "difficulty"),
         *("fair_value_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "edge", "initial_margin_ppm"),
         *("position_lots", "exposure"),

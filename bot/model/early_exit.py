@@ -102,7 +102,7 @@ class EarlyExit:
         """
         demanded = (cost + margin) * (1.0 + self.grid)
         # Convex in z and not positive where one would leave at once: it is crossed once, upwards.
-        return np.array([_last_crossing(self.grid, row - demanded) for row in self.worth])
+        return _last_crossings(self.grid, self.worth - demanded)
 
 
 def early_exit(
@@ -131,7 +131,7 @@ def early_exit(
     kept = float(exp(-recall_per_day * step_days))
     half_interest = 0.5 * borrow_per_day * step_days
     steps = len(values) - 1
-    leave_below, worth = np.empty(steps), np.empty((steps, nodes))
+    advantage, worth = np.empty((steps, nodes)), np.empty((steps, nodes))
     ahead = np.zeros(nodes)
     for i in range(steps - 1, -1, -1):
         now, later = values[i], values[i + 1]
@@ -139,10 +139,10 @@ def early_exit(
         hold -= half_interest * (now * (1.0 + grid) + later * (1.0 + mean_next))
         hold += kept * expected(ahead) - (1.0 - kept) * exit_cost * later * (1.0 + mean_next)
         leave = -exit_cost * now * (1.0 + grid)
-        leave_below[i] = _last_crossing(grid, hold - leave)
+        np.subtract(hold, leave, out=advantage[i])
         ahead = np.maximum(hold, leave)
         worth[i] = ahead / now
-    return EarlyExit(grid, leave_below, worth)
+    return EarlyExit(grid, _last_crossings(grid, advantage), worth)
 
 
 def smooth_values(growth_per_retarget: float, steps: int, step_days: float) -> list[float]:
@@ -153,10 +153,8 @@ def smooth_values(growth_per_retarget: float, steps: int, step_days: float) -> l
     alone, so that one solution holds at every moment of a term.
     """
     growth = growth_per_retarget * float(exp(growth_per_retarget)) * (S_PER_DAY / EPOCH_S)
-    left = [0.0]
-    for j in range(steps):
-        left.append(left[-1] + step_days * float(exp(growth * (j + 0.5) * step_days)))
-    return left[::-1]
+    payouts = step_days * exp(growth * (np.arange(steps, dtype=np.float64) + 0.5) * step_days)
+    return [0.0, *np.cumsum(payouts).tolist()][::-1]  # each on those before it
 
 
 class _Expectation:
@@ -180,15 +178,18 @@ class _Expectation:
         return total
 
 
-def _last_crossing(grid: Floats, advantage: Floats) -> float:
-    """Return where `advantage` last turns positive: -inf where it is so everywhere, inf if not at the end."""
-    below = np.flatnonzero(advantage <= 0.0)
-    if len(below) == 0:
-        return -math.inf
-    i = int(below[-1])
-    if i == len(grid) - 1:
-        return math.inf
-    return float(grid[i] + (grid[i + 1] - grid[i]) * (-advantage[i] / (advantage[i + 1] - advantage[i])))
+def _last_crossings(grid: Floats, advantage: Floats) -> Floats:
+    """Return where each row of `advantage` last turns positive: -inf if it is so everywhere, inf if not at the end."""
+    above = advantage > 0.0
+    last = advantage.shape[1] - 1
+    at = last - np.argmin(above[:, ::-1], axis=1)  # the last node that is not positive, or the last of all
+    rows, i = np.arange(len(advantage)), np.minimum(at, last - 1)
+    here, there = advantage[rows, i], advantage[rows, i + 1]
+    with np.errstate(all="ignore"):  # of rows without a crossing
+        crossings: Floats = grid[i] + (grid[i + 1] - grid[i]) * (-here / (there - here))
+    crossings[at == last] = math.inf
+    crossings[above.all(axis=1)] = -math.inf
+    return crossings
 
 
 def _check(values: Sequence[float], step_days: float, borrow_per_day: float, exit_cost: float, nodes: int) -> None:

@@ -19,7 +19,7 @@ from backtests.result import RunResult
 from bot.errors import ParityError
 from tests.parity.histories import random_plan, squeezed_plan
 
-COMPILED = ("whimsical", *sorted(set(strategies.BUNDLED) - {"early_exit_short"}))  # that one computes in Python
+COMPILED = ("whimsical", *strategies.BUNDLED)
 ENGINES = (backtrader_engine, compiled_engine)
 
 

@@ -17,8 +17,7 @@ from backtests.result import RunResult
 from bot.core.units import PPM
 from tests.parity.histories import calm_plan, random_plan, squeezed_plan
 
-COMPILED = sorted(set(strategies.BUNDLED) - {"early_exit_short"})  # that one solves a programme in Python
-USES = ("whimsical", "whimsical", "skittish", "skittish", *COMPILED)
+USES = ("whimsical", "whimsical", "skittish", "skittish", *strategies.BUNDLED)
 
 
 def compare_all(plan: Plan) -> None:

@@ -6,15 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
+from numba.core.codegen import CPUCodeLibrary
 
 from backtests.compiled_engine import cache, strategy
 
 ROOT = Path(__file__).parents[2]
 STRATEGY = """
 from dataclasses import dataclass
+from strategies.table import table
 from strategies.view import Target, View
 
 STEP = 10
@@ -23,11 +28,15 @@ STEP = 10
 class Params:
     share: float = 0.5
 
+@table
+def more(params, number):
+    return [number + 0.25]
+
 def wanted(view):
     return view.lots_for(0.5) // STEP * STEP
 
 def decide(view: View, params: Params) -> Target:
-    return Target(wanted(view))
+    return Target(wanted(view) + int(more(params, 3)[0]))
 """
 RUN = """
 import hashlib
@@ -104,8 +113,39 @@ def test_processes_that_start_at_once_share_and_a_change_is_seen(work: Path) -> 
     assert files(ROOT / "backtests") | files(ROOT / "bot") | files(ROOT / "strategies") == before
 
     (work / "mine.py").write_text(STRATEGY.replace("STEP = 10", "STEP = 4"), encoding="utf-8")
-    assert result_of(start(work, place)) != first
+    second = result_of(start(work, place))
+    assert second != first
     assert len(code(place)) == 2
+
+    (work / "mine.py").write_text(STRATEGY.replace("number + 0.25", "number + 9.25"), encoding="utf-8")
+    assert len({first, second, result_of(start(work, place))}) == 3, "a table computes something else"
+
+
+def short(number: int) -> int:
+    return number
+
+
+def long(number: int) -> int:
+    found = number
+    for k in range(10):
+        found += number // (k + 1) + (number if number > k else k) * int(number / 3.0)
+    return found
+
+
+def test_threads_that_compile_at_once_leave_numba_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    before = dict(vars(CPUCodeLibrary))
+    together = Barrier(2)
+
+    def made(function: Any) -> Any:
+        together.wait(60)
+        return strategy._made(function, (0,), f"{function.__name__:0>32}", ())
+
+    for _ in range(3):
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.map(made, (short, long))
+        assert (first.entry_point(3), second.entry_point(3)) == (3, long(3))
+        assert dict(vars(CPUCodeLibrary)) == before
 
 
 def test_without_a_place_to_keep_it_machine_code_is_made_anew(work: Path) -> None:

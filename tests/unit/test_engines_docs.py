@@ -15,7 +15,7 @@ def test_the_examples_of_the_page_run(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.chdir(ROOT)
     page = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     names: dict[str, Any] = {"__name__": __name__}  # the second goes on from the first
     for number, example in enumerate(examples, 1):
         exec(compile(example, f"engines.md example {number}", "exec"), names)
