@@ -6,7 +6,7 @@ from typing import Any
 
 from backtests.compiled_engine.answers import ANSWER
 from backtests.compiled_engine.makers import as_kind
-from backtests.compiled_engine.shapes import at_address, set_value_at
+from backtests.compiled_engine.shapes import at_address, set_value_at, value_at
 from backtests.compiled_engine.structs import VIEW
 from backtests.compiled_engine.tables import make_room
 
@@ -20,8 +20,18 @@ PARAMS: Any = None
 """Stands for the struct of the strategy's parameters; bound by strategy.py."""
 
 
-def answer(view_at: int, params_at: int, answer_at: int) -> int:
-    """Let what the strategy says of the view lie at `answer_at`, as an Answer."""
+def answer(view_at: int, params_at: int, answer_at: int, at: int, end: int) -> int:
+    """Ask the strategy at each event from `at` to `end`, until it says something else than what lies at `answer_at`.
+
+    Return that event, its answer there; `end` if it went on saying the same. No blocks and rates come in between.
+    """
     make_room(params_at)
-    set_value_at(answer_at, as_kind(ANSWER, decide(at_address(VIEW, view_at), at_address(PARAMS, params_at))))
-    return 0
+    view, params, known = at_address(VIEW, view_at), at_address(PARAMS, params_at), value_at(ANSWER, answer_at)
+    value, state = view._value, view._state
+    for k in range(at, end):
+        value.at, view.time_ns, state.mark_sat = k, value.columns.known_ns[k], value.columns.mark_sat[k]
+        given = as_kind(ANSWER, decide(view, params))
+        if given.has_wake or known.has_wake or given[:5] != known[:5]:
+            set_value_at(answer_at, given)
+            return k
+    return end

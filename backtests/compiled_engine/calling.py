@@ -11,20 +11,23 @@ from numba.core.extending import intrinsic
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def asked(typing_context: Any, function_at: Any, view_at: Any, params_at: Any, answer_at: Any) -> Any:
-    """Call numba's code at `function_at`, a function of three addresses; return its status, 0 if it did not raise."""
+def asked(
+    typing_context: Any, function_at: Any, view_at: Any, params_at: Any, answer_at: Any, at: Any, end: Any
+) -> Any:
+    """Call numba's code at `function_at`, asking.answer for a strategy; return what it returns, -1 if it raised."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         convention = context.call_conv
-        of = (types.int64, types.int64, types.int64)
+        of = (types.int64,) * 5
         kind = convention.get_function_type(types.int64, of)
         function = builder.inttoptr(args[0], kind.as_pointer())
         result = cgutils.alloca_once(builder, ir.IntType(64))
         raised = cgutils.alloca_once(builder, kind.args[1].pointee, zfill=True)
         status = builder.call(function, [result, raised, *args[1:]])
-        return builder.sext(status, ir.IntType(64))
+        fine = builder.icmp_signed("==", status, ir.Constant(status.type, 0))
+        return builder.select(fine, builder.load(result), ir.Constant(ir.IntType(64), -1))
 
-    return types.int64(*(types.int64,) * 4), codegen
+    return types.int64(*(types.int64,) * 6), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from backtests.compiled_engine.answers import NOTHING
-from backtests.compiled_engine.journey import DONE, STRETCH_BITS
+from backtests.compiled_engine.answers import ANSWER, NOTHING
+from backtests.compiled_engine.calling import asked
+from backtests.compiled_engine.journey import DONE, STRATEGY_FAILED, STRETCH_BITS
 from backtests.compiled_engine.passing import (
     STILL,
     UNSURE,
@@ -20,7 +21,7 @@ from backtests.compiled_engine.passing import (
     walk,
     weighs,
 )
-from backtests.compiled_engine.shapes import compiles
+from backtests.compiled_engine.shapes import address_of, compiles, value_at
 from backtests.compiled_engine.steps import (
     ask,
     close_bar,
@@ -68,7 +69,7 @@ def leap(run: Any, at: int) -> int:
     stop_ns, worth = stops_ns(run), begun(run)
     asleep_until_ns, news_at = sleeps_until_ns(run), news_from(run)
     sure_at, kind = at, UNSURE  # up to which event bounds are known to hold, and what they say
-    while at < count:
+    while at < count and run.outcome == DONE:
         if at >= run.tries_at and run.bounded and (run.stopped or asleep_until_ns > 0):
             at = pass_by(run, worth, at, stop_ns if run.stopped else min(stop_ns, asleep_until_ns))
             news_at = news_from(run)
@@ -83,6 +84,11 @@ def leap(run: Any, at: int) -> int:
             if hear(run, at):
                 asleep_until_ns = 0
             worth, news_at, run.safe_sat = standing(run.state, run.account), news_from(run), NEVER
+        if kind == STILL and asleep_until_ns == 0:
+            settled = attend(run, at, min(sure_at, news_at, run.sample_at))
+            if settled > at:
+                at = settled
+                continue
         if kind != STILL or at == run.sample_at:
             mark_sat, known_ns = columns.mark_sat[at], columns.known_ns[at]
             equity = worth.equity_sat(mark_sat, known_ns)
@@ -104,6 +110,24 @@ def leap(run: Any, at: int) -> int:
             trader.follow(run.seen, answer)
             return at
     return at
+
+
+def attend(run: Any, at: int, end: int) -> int:
+    """Ask the strategy at each event up to `end`, where only it needs a look, while it wants what it has.
+
+    Return the first event at which it does not, or `end`.
+    """
+    known, given = value_at(ANSWER, run.answer_at), run.given
+    if at >= end or run.trader.is_stopped or known.has_wake or not run.trader.is_idle(known):
+        return at
+    see(run, at)
+    settled = asked(given.ask_at, address_of(run.seen), given.params_at, run.answer_at, at, end)
+    if settled > at:
+        tell(run, settled - 1, settled - at)
+        run.looked += settled - at
+    elif settled < 0:
+        run.outcome = STRATEGY_FAILED
+    return settled  # type: ignore[no-any-return]
 
 
 def begun(run: Any) -> Any:
@@ -210,7 +234,7 @@ ON_EVERY_BAR = (
 """What is not called but written out in place in machine code."""
 
 for _part in (
-    *(is_eventful, is_still_to_follow, leap, begun, sure_until, risk_at, is_kept, stops_ns, sleeps_until_ns),
+    *(is_eventful, is_still_to_follow, leap, attend, begun, sure_until, risk_at, is_kept, stops_ns, sleeps_until_ns),
     *(news_from, hear, meet),
 ):
     compiles(_part)

@@ -285,7 +285,13 @@ def ask(run: Any) -> Answer:
     if run.trader.is_stopped:
         run.last = NOTHING
         return NOTHING
-    failed = asked(run.given.ask_at, address_of(run.seen), run.given.params_at, run.answer_at)
+    at, given = run.seen._value.at, run.given
+    failed = asked(given.ask_at, address_of(run.seen), given.params_at, run.answer_at, at, at + 1) < 0
+    return heed(run, failed)
+
+
+def heed(run: Any, failed: bool) -> Answer:
+    """Return the answer that lies where strategies leave theirs, and note what it was given in if it may sleep."""
     answer = value_at(ANSWER, run.answer_at)
     if failed or not is_sound(answer, run.state.contract.tick_sat):
         run.outcome = STRATEGY_FAILED
@@ -312,6 +318,6 @@ def is_sound(answer: Answer, tick_sat: int) -> bool:
 
 for _part in (
     *(feed, take_rate, take_block, pass_blocks, pass_rates, tell, take, close_bar, bar_at, tell_gap, see, decide),
-    *(mark, weigh, take_sample, halt, floor_sat, is_asleep, is_exposure_kept, is_same_situation, ask, is_sound),
+    *(mark, weigh, take_sample, halt, floor_sat, is_asleep, is_exposure_kept, is_same_situation, ask, heed, is_sound),
 ):
     compiles(_part)

@@ -105,7 +105,7 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     bound = {"decide": _bind(decide, done), "PARAMS": _params(layout)}
     answer = FunctionType(asking.answer.__code__, {**vars(asking), **bound}, asking.answer.__name__)
     answer.__module__, answer.__qualname__ = asking.__name__, asking.answer.__qualname__
-    made = _made(answer, (0, 0, 0), name, functions)
+    made = _made(answer, (0, 0, 0, 0, 0), name, functions)
     return made, made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
