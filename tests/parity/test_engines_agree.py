@@ -46,6 +46,15 @@ def test_sleeping_and_leaping_change_nothing(seed: int, kind: str, use: str) -> 
     compare([reference.run(plan), reference.run(without_wake(plan))])
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(("bars", "quotes")))
+@example(seed=14, kind="bars")  # asleep on a target that could not be reached, it was asked at every bar
+def test_every_engine_wakes_a_sleeper_at_the_same_moment(seed: int, kind: str) -> None:
+    """By edge, time, exposure, swap rate: what this strategy wants depends on the moment at which it is asked."""
+    plan = random_plan(seed, kind, "skittish", debug=False)
+    compare([reference.run(plan), backtrader_engine.run(plan)])
+
+
 def as_growth_says(view: View, growth_at_first: float) -> Target:
     """Own one lot until another growth is expected, then two; asleep for ever in between."""
     return Target(1 if view.growth_per_retarget == growth_at_first else 2, wake=Wake(-math.inf, math.inf))

@@ -20,7 +20,7 @@ from bot.core.accrual import pool_fee_sat
 from bot.core.events import CONTRACT, Quote, SwapRate
 from bot.core.invariants import InvariantError
 from bot.core.order import EXCHANGE, TRADING, Command, Rejection
-from bot.core.units import NS_PER_S
+from bot.core.units import NS_PER_S, SAT_PER_BTC
 from bot.daemon import is_strategys
 from bot.errors import StrategyError
 from bot.run import load_run
@@ -135,6 +135,8 @@ def test_owned_contracts_are_lent_and_brought_back_to_be_sold() -> None:
         Target(100, financed="no"),  # type: ignore[arg-type]
         Target(100, wake=(0.0,)),  # type: ignore[arg-type]
         Target(100, wake=Wake(float("nan"), 1.0)),
+        Target(100, wake=Wake(0.0, 1.0, high_exposure=float("nan"))),
+        Target(100, wake=Wake(0.0, 1.0, on_rates=1)),  # type: ignore[arg-type]
     ],
 )
 def test_an_answer_that_is_no_target_is_named(answer: Any) -> None:
@@ -177,6 +179,40 @@ def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate() -> None:
     history = replace(plan.history, quotes=quotes, rates=rates)
     reference.run(replace(plan, strategy=Strategy("test", waits_for_lenders, None), history=history))
     assert seen == [0, 100, 200, 300, 400, 500]
+
+
+def test_a_sleeper_that_says_so_sleeps_through_swap_rates() -> None:
+    seen: list[int] = []
+
+    def waits(view: View, _: object) -> Target:
+        seen.append(view.time_ns)
+        return Target(0, wake=Wake(-9.0, 9.0, on_rates=False))
+
+    plan = plan_of_the_repository()
+    start = plan.settings.start_ns
+    rates = [SwapRate(start + hour * HOUR_NS, CONTRACT, 10**7, 100 * hour) for hour in range(6)]
+    quotes = [Quote(start + hour * HOUR_NS, tick(1.0), 100, tick(1.01), 100) for hour in range(6)]
+    history = replace(plan.history, quotes=quotes, rates=rates)
+    reference.run(replace(plan, strategy=Strategy("test", waits, None), history=history))
+    assert seen == [start]
+
+
+def test_a_sleeper_is_woken_when_its_exposure_leaves_what_it_sleeps_in() -> None:
+    """One contract at about a tenth of all there is: asked again bought, twice at half the price, at three times."""
+    seen: list[tuple[int, float]] = []
+
+    def holds_one(view: View, _: object) -> Target:
+        seen.append((view.price_sat, view.exposure))
+        return Target(100, wake=Wake(-9.0, 9.0, low_exposure=0.06, high_exposure=0.2, on_rates=False))
+
+    plan = plan_of_the_repository()
+    start, prices = plan.settings.start_ns, [1.0, 1.0, 0.9, 0.5, 0.5, 1.1, 3.0]
+    quotes = [Quote(start + k * HOUR_NS, tick(p), 2_000, tick(p), 2_000) for k, p in enumerate(prices)]
+    plan = replace(plan, settings=replace(plan.settings, deposit_sat=10 * SAT_PER_BTC))
+    plan = replace(plan, strategy=Strategy("test", holds_one, None), history=replace(plan.history, quotes=quotes))
+    reference.run(replace(plan, end_ns=start + len(prices) * HOUR_NS))
+    assert [price for price, _ in seen] == [tick(p) for p in (1.0, 1.0, 0.5, 0.5, 3.0)]
+    assert [exposure for _, exposure in seen] == pytest.approx([0.0, 0.1, 0.5 / 9.5, 0.5 / 9.5, 3.0 / 12.0], rel=0.01)
 
 
 def pays_himself(view: View, _: Any) -> Target:

@@ -12,12 +12,14 @@ from math import inf
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.core.contract import Contract
 from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY
 from strategies import carry_aware_band, early_exit_short, fair_value_band, hold_long, hold_short, own_and_lend
-from strategies.view import NEVER, Target, View, Wake
+from strategies.view import NEVER, Target, View, Wake, exposure_of
 from tests.ledgers import PERCENT_DAY, TERMS
 
 
@@ -123,6 +125,31 @@ def test_the_fair_value_band_sleeps_until_the_edge_leaves_its_band(held: int, ed
 def test_a_position_that_is_full_is_left_alone_and_sleeps(price_sat: int, held: int, wanted: Target) -> None:
     sheet = Sheet(price_sat=price_sat, position_lots=held, most_lots=5_000)
     assert fair_value_band.decide(seen(sheet), BAND) == wanted
+
+
+@given(
+    held=st.integers(-6_000, 6_000),
+    price=st.integers(300, 3_000),
+    equity=st.integers(-1_000, 200_000),
+    later_price=st.integers(300, 3_000),
+    later_equity=st.integers(-1_000, 200_000),
+    share=st.floats(0.0, 1.0),
+)
+def test_the_fair_value_band_wants_the_same_as_long_as_it_says_that_it_sleeps(
+    held: int, price: int, equity: int, later_price: int, later_equity: int, share: float
+) -> None:
+    """Whatever price and equity do: while edge and exposure stay within the wake, it would have said the same."""
+    sheet = Sheet(price_sat=price, position_lots=held, equity_sat=equity)
+    said = fair_value_band.decide(seen(sheet), BAND)
+    if said.wake is None or said.position_lots != held:
+        return
+    near_equity = equity + int(share * (later_equity - equity))  # near enough to be asleep, often
+    for after in (Sheet(later_price, equity_sat=near_equity), Sheet(price, equity_sat=near_equity)):
+        after.position_lots = held
+        exposure = exposure_of(held, after.price_sat, after.equity_sat, 100)
+        within_edges = said.wake.low_edge <= after.edge <= said.wake.high_edge
+        if within_edges and said.wake.low_exposure <= exposure <= said.wake.high_exposure:
+            assert fair_value_band.decide(seen(after), BAND).position_lots == held
 
 
 def test_a_side_that_is_off_is_never_entered_and_never_woken_for() -> None:
