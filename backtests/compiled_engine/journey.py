@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 REAL_COLUMNS: Final = (
-    *("fair_sat", "difficulty", "growth_per_retarget", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
+    "growth_per_retarget",
+    *("fair_sat", "difficulty", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
     *("stretch_low_edge", "stretch_high_edge"),
 )
 """Columns of floats; all others are whole numbers."""
@@ -18,11 +19,10 @@ class Columns(NamedTuple):
 
     `open_ns`, `open_sat` are a bar's opening (of a quote, the quote itself), `known_ns`, `mark_sat` what is known with
     it; `high_sat` and `low_sat` a bar's. `blocks_seen`, `rates_seen` count the blocks and swap rates at or before
-    `known_ns`.
+    `known_ns`. `growth_per_retarget` is the view's, after so many blocks.
 
     After so many blocks: `index`, `carry` the dividend index and what is left of it, `fees_sat`, `nets_sat` the sums
-    posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`,
-    `growth_per_retarget` the expected growth. `block_ns` has
+    posted, `begun` the transactions, `growths` how often the expected growth has changed, `difficulty`. `block_ns` has
     an entry for each block and a last one that never comes; `rate_ns`, with the same, `rate_asset`, `rate_ppb_day` and
     `rate_available` are the rows of swap rates. `block_at` and `rate_at` are the first event that knows of each. The
     worths to a long, a short and a lender are the fair value where no strategy has asked for them.
@@ -49,9 +49,9 @@ class Columns(NamedTuple):
     fees_sat: Any
     nets_sat: Any
     begun: Any
+    growth_per_retarget: Any
     growths: Any
     difficulty: Any
-    growth_per_retarget: Any
     block_ns: Any
     block_at: Any
     rate_ns: Any
