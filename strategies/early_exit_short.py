@@ -15,7 +15,7 @@ from typing import Final
 from bot.core.events import CONTRACT
 from bot.core.units import NS_PER_DAY, PPB, ceil_div
 from bot.fields import Duration, Fraction, setting
-from strategies.sizing import grown, is_full
+from strategies.sizing import built
 from strategies.table import table
 from strategies.view import Target, View, Wake
 
@@ -71,10 +71,8 @@ def decide(view: View, params: Params) -> Target:
     leave_below, open_above = premiums(view, params)
     premium, position = view.edge, min(view.position_lots, 0)
     tomorrow_ns = view.contract.end_ns - (days_left - 1) * NS_PER_DAY
-    if premium > open_above and is_full(position, view.most_lots, params.tolerance):
-        return Target(position, wake=Wake(leave_below, inf, tomorrow_ns))
     if premium > open_above:
-        return Target(grown(position, -view.lots_for(params.size), params.tolerance))
+        return built(view, position, -params.size, params.tolerance, Wake(leave_below, inf, tomorrow_ns))
     if position < 0 and premium >= leave_below:
         return Target(position, wake=Wake(leave_below, open_above, tomorrow_ns))
     if position < 0:

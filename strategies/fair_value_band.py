@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf
 
 from bot.fields import Flag, Fraction, setting
-from strategies.sizing import grown, is_full, kept_exposures
+from strategies.sizing import built
 from strategies.view import Target, View, Wake
 
 
@@ -39,9 +39,13 @@ def decide(view: View, params: Params) -> Target:
     position = view.position_lots
     entry = params.entry_band
     if edge < -entry and params.go_long:
-        return _built(view, params, max(position, 0), 1, -inf, -params.exit_band)
+        return built(
+            view, max(position, 0), params.size, params.tolerance, Wake(-inf, -params.exit_band, on_rates=False)
+        )
     if edge > entry and params.go_short:
-        return _built(view, params, min(position, 0), -1, params.exit_band, inf)
+        return built(
+            view, min(position, 0), -params.size, params.tolerance, Wake(params.exit_band, inf, on_rates=False)
+        )
     if (position > 0 and edge > -params.exit_band) or (position < 0 and edge < params.exit_band):
         return Target(0)
     return Target(position, wake=_sleep(position, params))
@@ -51,17 +55,6 @@ def band(view: View, params: Params) -> tuple[float, float]:
     """Return the prices, in satoshi per contract, between which the strategy opens nothing."""
     fair = view.fair_value_sat
     return fair * (1.0 - params.entry_band), fair * (1.0 + params.entry_band)
-
-
-def _built(view: View, params: Params, held: int, side: int, low_edge: float, high_edge: float) -> Target:
-    """Build what is held towards what is wanted on a side; once it is there, sleep until it is left or topped up."""
-    if is_full(held, view.most_lots, params.tolerance):
-        return Target(held, wake=Wake(low_edge, high_edge, on_rates=False))
-    lots = grown(held, side * view.lots_for(params.size), params.tolerance)
-    if lots == 0 or lots != held:
-        return Target(lots)
-    least, most = kept_exposures(held, params.size, params.tolerance)
-    return Target(held, wake=Wake(low_edge, high_edge, low_exposure=least, high_exposure=most, on_rates=False))
 
 
 def _sleep(position_lots: int, params: Params) -> Wake:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from strategies.view import Target, View, Wake
+
 ROUNDING = 1e-9
 """More than floats lose where an exposure is worked out: what wakes a strategy rather too early than too late."""
 
@@ -43,3 +45,18 @@ def kept_exposures(position_lots: int, fraction: float, tolerance: float) -> tup
     (0.40000000040000006, 24.999999975)
     """
     return (1.0 - tolerance) * fraction * (1.0 + ROUNDING), abs(position_lots) * fraction * (1.0 - ROUNDING)
+
+
+def built(view: View, held: int, fraction: float, tolerance: float, wake: Wake) -> Target:
+    """Return the target that builds what is held on one side towards `fraction` of equity, negative for a short.
+
+    Once it is there it sleeps until it is left, as `wake` says, or has to be topped up.
+    """
+    if is_full(held, view.most_lots, tolerance):
+        return Target(held, wake=wake)
+    wanted = view.lots_for(fraction) if fraction > 0.0 else -view.lots_for(-fraction)
+    lots = grown(held, wanted, tolerance)
+    if lots == 0 or lots != held:
+        return Target(lots)
+    least, most = kept_exposures(held, abs(fraction), tolerance)
+    return Target(held, wake=Wake(wake.low_edge, wake.high_edge, wake.at_ns, least, most, wake.on_rates))

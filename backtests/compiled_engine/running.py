@@ -136,8 +136,6 @@ def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool, samp
         return None
     while True:
         landing = _flown(plan, prepared, asks, keep_moves, keep_marks, samples)
-        if asks.shelf is not None and asks.shelf.has_failed():
-            return None
         if landing != NEEDS_MARKS:
             return landing if isinstance(landing, Landing) else None
         keep_marks = True
@@ -176,15 +174,20 @@ def _flown(
     }
     for name, value in values.items():
         given[_PLACE[name]] = value
-    words = _run(given, left)
+    words, base = _run(given, left)
+    if (asks.shelf is not None and asks.shelf.has_failed()) or base == 0:
+        return -1
     assert tables
-    if words is None or left[0] != DONE:
-        return -1 if words is None else int(left[0])
-    return _landed(plan, words, words.ctypes.data, Left(*left.tolist()), marks, sampled)
+    if left[0] != DONE:
+        return int(left[0])
+    return _landed(plan, words, base, Left(*left.tolist()), marks, sampled)
 
 
-def _run(given: Any, left: Any) -> Any:
-    """Run in an arena that is large enough, and return that; None where machine code gives it up."""
+_PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
+
+
+def _run(given: Any, left: Any) -> tuple[Any, int]:
+    """Run in an arena that is large enough; return that and where it lies, 0 where machine code gives it up."""
     run = course()
     words = _MEMORY.take()
     try:
@@ -194,18 +197,15 @@ def _run(given: Any, left: Any) -> Any:
             given[_PLACE["arena_at"]] = base
             try:
                 run(given.ctypes.data, left.ctypes.data)
-                return words
+                return words, base
             except MemoryError:
                 if len(words) >= MOST_WORDS:
-                    return None
+                    return words, 0
                 words = np.zeros(4 * len(words), np.int64)
             except (AssertionError, ArithmeticError, ValueError, LookupError):
-                return None  # the reference engine says what is wrong
+                return words, 0  # the reference engine says what is wrong
     finally:
         _MEMORY.words = words
-
-
-_PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
 
 
 @lru_cache(16)
