@@ -11,16 +11,17 @@ limits and market rules only. It may be shared by threads and by forked processe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from backtests import reference
+from backtests.brief import NO_SAMPLES, ResultInBrief, deepest_fall, sampled_at
 from backtests.compiled_engine import running
 from backtests.plan import Plan
 from backtests.reference import paused_collector
 from backtests.result import RunResult
-from bot.core.events import Fill, Mark, Notice
+from bot.core.events import Fill, Notice
 from bot.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -35,17 +36,18 @@ NAME: Final = "compiled"
 class Brief:
     """What a run came to, without postings: for sweeps, which look at thousands of runs. Never a RunResult.
 
-    `last` is the mark at the end. The arrays have an entry for each market event before it, as RunResult.marks has;
-    `time_ns` and `price_sat` are shared with other runs. What takes time to make is made when it is first asked for:
-    `fills`, `notices`, and `position_lots` and `equity_sat`, for which the run is made again, event by event.
+    A backtests.brief.Brief, with `fills`, `notices` and `price_sat` besides. `time_ns` and `price_sat` are shared with
+    other runs. What takes time to make is made when it is first asked for: `fills`, `notices`, and `position_lots` and
+    `equity_sat`, for which the run is made again, event by event.
     """
 
-    def __init__(self, plan: Plan, prepared: Prepared, landing: Landing) -> None:
+    def __init__(self, plan: Plan, prepared: Prepared, landing: Landing, samples: Any) -> None:
         self._plan, self._prepared, self._landing = plan, prepared, landing
         self.name = plan.strategy.name
         self.user = plan.strategy.name
         self.start_equity_sat = plan.settings.deposit_sat
         self.last = landing.last
+        self.samples = samples
 
     @cached_property
     def fills(self) -> list[Fill]:
@@ -56,6 +58,16 @@ class Brief:
     def notices(self) -> list[Notice]:
         """All notices."""
         return self._landing.notices()
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Time and lots of each of the user's fills."""
+        return self._landing.sizes()
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The kinds of the user's notices."""
+        return self._landing.told()
 
     @property
     def time_ns(self) -> Any:
@@ -77,28 +89,22 @@ class Brief:
         """The equity at each market event, in satoshi."""
         return self._marks()[0]
 
+    @property
+    def sampled_sat(self) -> Any:
+        """Equity at each of `samples` that was marked, in satoshi."""
+        return sampled_at(self.samples, self.equity_sat)
+
+    @property
+    def fall(self) -> tuple[int, int]:
+        """The deepest fall of equity in satoshi, over all marks and the last, and the highest equity before it."""
+        return deepest_fall(self.start_equity_sat, self.equity_sat, self.last.equity_sat)
+
     def _marks(self) -> tuple[Any, Any]:
         if self._landing.equity_sat is None:
             landing = running.fly(self._plan, self._prepared, keep_moves=False, keep_marks=True)
             assert landing is not None, "a run that was made once"
             self._landing = landing
         return self._landing.equity_sat, self._landing.position_lots
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """The Brief of a run that the reference engine made."""
-
-    name: str
-    user: str
-    start_equity_sat: int
-    fills: list[Fill]
-    notices: list[Notice]
-    last: Mark
-    time_ns: Any
-    price_sat: Any
-    position_lots: Any
-    equity_sat: Any
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -160,28 +166,19 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
         return running.result(plan, fitting, landing)
 
 
-def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False) -> Brief | Slow:
-    """Return what one plan came to, without postings; `marked`: the marks will be asked for. Raises as `run` does."""
+def run_brief(
+    plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = NO_SAMPLES
+) -> Brief | ResultInBrief:
+    """Return what one plan came to, without postings; raises as `run` does.
+
+    `samples`, places of market events, rising: equity will be asked for there, and the deepest fall. `marked`: at all.
+    """
     quiet = running.without_moves(plan)
     fitting = _fitting(quiet, prepared)
-    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked)
-    return _slow(quiet) if landing is None else Brief(quiet, fitting, landing)
-
-
-def _slow(plan: Plan) -> Slow:
-    import numpy as np
-
-    result = reference.run(plan)
-    marks = np.array(result.marks[:-1], np.int64).reshape(-1, 4)
-    return Slow(
-        plan.strategy.name,
-        result.user,
-        result.start_equity_sat,
-        result.fills,
-        result.notices,
-        result.marks[-1],
-        *(np.ascontiguousarray(marks[:, column]) for column in range(4)),
-    )
+    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked or samples is not NO_SAMPLES)
+    if landing is None:
+        return ResultInBrief(reference.run(quiet), samples)
+    return Brief(quiet, fitting, landing, samples)
 
 
 _LATEST: list[Prepared] = []

@@ -67,6 +67,16 @@ class Landing:
         """Return the notices, in words."""
         return [self._notice(*row) for row in self.notice_rows.tolist()]
 
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return time and lots of each of the user's fills."""
+        rows = self.fill_rows
+        return list(map(tuple, rows[rows[:, 2] == USER][:, (0, 4)].tolist()))
+
+    def told(self) -> frozenset[str]:
+        """Return the kinds of the user's notices."""
+        rows = self.notice_rows
+        return frozenset(NAMES[kind] for kind in set(rows[rows[:, 1] == USER][:, 2].tolist()))
+
     def _notice(self, time_ns: int, user: int, kind: int, code: int, text: int, *numbers: int) -> Notice:
         template = NAMES[text]
         values = [self._name(n) if named else n for n, named in zip(numbers, _named(template), strict=False)]

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import strategies
 from backtests.plan import Plan
-from backtests.result import RunResult
 from backtests.sweep.limit import TooLongError, too_long, within
 from backtests.sweep.markets import CONFIGURED, Market, Simulated, kept
-from backtests.sweep.measures import Brief, Row, measured
+from backtests.sweep.measures import Row, Runner
 from backtests.sweep.space import Trial
 from bot.chain.chain import Chain
 from bot.core.events import Block
@@ -22,7 +21,7 @@ from bot.model.fees import MeanFee
 from bot.model.growth import GrowthModel
 from bot.session import SessionSettings, Strategy
 
-Engine = Callable[[Plan], Callable[[Plan], RunResult | Brief]]
+Engine = Callable[[Plan], Runner]
 """What a sweep is given from above: from the plan of a market (without a strategy) to what runs plans on it.
 
 An engine that can prepare a history does so in the first call, once for each process and market.
@@ -72,7 +71,7 @@ class Bench:
     """A process's own workplace: the plan without its strategy, of the configured market and of the last other one."""
 
     job: Job
-    _ready: dict[int, tuple[Plan, Callable[[Plan], RunResult | Brief]]] = field(default_factory=dict)
+    _ready: dict[int, tuple[Plan, Runner]] = field(default_factory=dict)
     _loaded: dict[int, Any] = field(default_factory=dict)
 
     def rows(self, number: int, trials: tuple[Trial, ...], market: Market | None = None) -> Iterator[Row]:
@@ -82,11 +81,10 @@ class Bench:
 
     def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
         try:
-            plan, run = self._market(number, market)  # preparing it is no part of the trial's time
+            plan, runner = self._market(number, market)  # preparing it is no part of the trial's time
 
             def tried() -> Row:
-                result = run(replace(plan, strategy=self._strategy(trial)))
-                return measured(result, plan.settings.start_ns, trial.number, number)
+                return runner.row(replace(plan, strategy=self._strategy(trial)), trial.number, number)
 
             return within(self.job.trial_s, tried)
         except TooLongError:
@@ -96,7 +94,7 @@ class Bench:
             text = str(error) if isinstance(error, StrategyError) else cause(error)
             return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
 
-    def _market(self, number: int, market: Market | None) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
+    def _market(self, number: int, market: Market | None) -> tuple[Plan, Runner]:
         ready = self._ready.get(number)
         if ready is None:
             for other in [other for other in self._ready if other != CONFIGURED]:

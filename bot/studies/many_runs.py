@@ -21,9 +21,10 @@ from bot.config_settings import COMPILED, REFERENCE
 from bot.errors import ConfigError, FairhashError, Problem, UnsupportedError
 
 if TYPE_CHECKING:
+    from backtests.brief import Brief
     from backtests.plan import Plan
     from backtests.result import RunResult
-    from backtests.sweep.measures import Brief
+    from backtests.sweep.measures import Runner
     from bot.run import Run
 
 Task = TypeVar("Task")
@@ -67,24 +68,28 @@ def with_engine(run: Run, plans: Sequence[Plan], asked: str | None, runs: int) -
     return replace(run, engine=engine), f"{engine} engine" + (f": {why}" if why else "")
 
 
-def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
+def runner(engine: str, market: Plan) -> Runner:
     """Return what runs plans on the history of `market`; an engine that prepares a history does it here.
 
     What is beyond the compiled engine's bounds, a market or a parameter, is run by the reference engine: the rows are
     the same.
     """
+    from backtests.sweep.measures import Runner
+    from backtests.sweep.timeline import Timeline
     from bot.run import run_by, run_plan
 
     if engine != COMPILED:
-        return partial(run_plan, engine=engine)
+        return Runner(partial(run_plan, engine=engine))
     from backtests import compiled_engine
 
     by_reference = partial(run_plan, engine=REFERENCE)
     try:
         prepared = compiled_engine.prepare(market)
     except UnsupportedError:
-        return by_reference
-    brief = partial(compiled_engine.run_brief, prepared=prepared, marked=True)
+        return Runner(by_reference)
+    settings = market.settings
+    timeline = Timeline(prepared.columns.known_ns, settings.start_ns, market.end_ns, settings.contract.end_ns)
+    brief = partial(compiled_engine.run_brief, prepared=prepared, samples=timeline.samples)
 
     def run(plan: Plan) -> RunResult | Brief:
         try:
@@ -92,7 +97,7 @@ def runner(engine: str, market: Plan) -> Callable[[Plan], RunResult | Brief]:
         except UnsupportedError:
             return by_reference(plan)  # type: ignore[no-any-return]  # run_plan returns what its engine does
 
-    return run
+    return Runner(run, timeline)
 
 
 def in_processes(

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from backtests.output import btc_text
 from backtests.plan import Plan
-from backtests.result import RunResult
-from backtests.sweep.measures import Brief
+from backtests.sweep.measures import Runner
 from backtests.sweep.space import Space, Trial, at_random, grid, spaces_of
 from backtests.walk_forward import (
     EXPANDING,
@@ -23,7 +22,6 @@ from backtests.walk_forward import (
     days_of,
     interval_of,
     profits_sat,
-    scored,
     stitched,
     windows,
     with_params,
@@ -145,7 +143,7 @@ def _prepare(config: Path, engine: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def _part(strategy: int, window: Window) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
+def _part(strategy: int, window: Window) -> tuple[Plan, Runner]:
     """Return a strategy's plan on a train window, and what runs its trials there: tasks come window by window."""
     (run,) = _AT_WORK
     part = between(run.plans[strategy], window.train_ns, window.test_ns)
@@ -156,12 +154,13 @@ def _run(task: Task) -> Scored:
     return score_of(*_part(task.trial.strategy, task.window), task.arguments)
 
 
-def score_of(part: Plan, run: Callable[[Plan], RunResult | Brief], arguments: dict[str, Any]) -> Scored:
+def score_of(part: Plan, runner: Runner, arguments: dict[str, Any]) -> Scored:
     """Return what parameters do on the train window that `part` is; where they fail, how."""
     try:
-        return scored(run(with_params(part, arguments)), part.settings.start_ns)
+        row = runner.row(with_params(part, arguments))
     except StrategyError as error:
         return Scored(error=str(error))
+    return Scored(row.net_sat, row.sharpe_year)
 
 
 def best_of(found: Sequence[tuple[Trial, Scored]], score: str) -> tuple[Trial, Scored]:

@@ -41,7 +41,7 @@ def decide(view, params):
 
 def rows(plan: object) -> list[Row]:
     run = replace(plan, settings=replace(plan.settings, debug=False, observe=False, keep_moves=False))  # type: ignore
-    return [measured(runner(engine, run)(run), run.settings.start_ns, 0, 0) for engine in ("reference", "compiled")]
+    return [runner(engine, run).row(run) for engine in ("reference", "compiled")]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
