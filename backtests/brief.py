@@ -47,8 +47,8 @@ class Brief(Protocol):
         ...
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Time and lots of each of the user's fills, sales negative."""
+    def sizes(self) -> Any:
+        """Time and lots of each of the user's fills, sales negative: a row each."""
         ...
 
     @property
@@ -92,9 +92,10 @@ class ResultInBrief:
         return deepest_fall(self.start_equity_sat, self.equity_sat, self.last.equity_sat)
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Time and lots of each of the user's fills."""
-        return [(fill.time_ns, fill.size_lots) for fill in self.fills if fill.user == self.user]
+    def sizes(self) -> Integers:
+        """Time and lots of each of the user's fills, a row each."""
+        rows = [(fill.time_ns, fill.size_lots) for fill in self.fills if fill.user == self.user]
+        return np.array(rows, np.int64).reshape(-1, 2)
 
     @property
     def told(self) -> frozenset[str]:

@@ -60,8 +60,8 @@ class Brief:
         return self._landing.notices()
 
     @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Time and lots of each of the user's fills."""
+    def sizes(self) -> Any:
+        """Time and lots of each of the user's fills, a row each."""
         return self._landing.sizes()
 
     @property
@@ -101,7 +101,7 @@ class Brief:
 
     def _marks(self) -> tuple[Any, Any]:
         if self._landing.equity_sat is None:
-            landing = running.fly(self._plan, self._prepared, keep_moves=False, keep_marks=True)
+            landing = running.fly(self._plan, self._prepared, keep_moves=False, keep_marks=True, keep_books=False)
             assert landing is not None, "a run that was made once"
             self._landing = landing
         return self._landing.equity_sat, self._landing.position_lots
@@ -175,7 +175,8 @@ def run_brief(
     """
     quiet = running.without_moves(plan)
     fitting = _fitting(quiet, prepared)
-    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked or samples is not NO_SAMPLES)
+    keep_marks = marked or samples is not NO_SAMPLES
+    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=keep_marks, keep_books=False)
     if landing is None:
         return ResultInBrief(reference.run(quiet), samples)
     return Brief(quiet, fitting, landing, samples)

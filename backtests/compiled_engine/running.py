@@ -67,10 +67,9 @@ class Landing:
         """Return the notices, in words."""
         return [self._notice(*row) for row in self.notice_rows.tolist()]
 
-    def sizes(self) -> list[tuple[int, int]]:
-        """Return time and lots of each of the user's fills."""
-        rows = self.fill_rows
-        return list(map(tuple, rows[rows[:, 2] == USER][:, (0, 4)].tolist()))
+    def sizes(self) -> Any:
+        """Return time and lots of each of the user's fills, a row each."""
+        return self.fill_rows[self.fill_rows[:, 2] == USER][:, (0, 4)]
 
     def told(self) -> frozenset[str]:
         """Return the kinds of the user's notices."""
@@ -129,16 +128,17 @@ def _places(user: str, asset: str) -> list[str]:
     return names
 
 
-def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool) -> Landing | None:
+def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool, keep_books: bool = True) -> Landing | None:
     """Return what the run of a plan leaves; None where machine code gives it up and the reference engine must run it.
 
+    Without `keep_books` orders, moves and balances are not read, which takes longer than all else around a short run.
     Raises UnsupportedError if the strategy cannot be compiled.
     """
     asks = asking(plan.strategy, lots_of(plan.settings.contract))
     if not 0 < plan.settings.deposit_sat <= int64_bounds(plan.settings.contract).max_notional_sat:
         return None
     while True:
-        landing = _flown(plan, prepared, asks, keep_moves, keep_marks)
+        landing = _flown(plan, prepared, asks, keep_moves, keep_marks, keep_books)
         if landing != NEEDS_MARKS:
             return landing if isinstance(landing, Landing) else None
         keep_marks = True
@@ -149,7 +149,9 @@ def lots_of(contract: Contract) -> Any:
     return lambda contracts: int(contracts * contract.lots_per_contract)
 
 
-def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool) -> Landing | int:
+def _flown(
+    plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool, keep_books: bool
+) -> Landing | int:
     columns_at = prepared.addresses_of(asks.worths)
     count = prepared.count
     marks = np.empty((2, count), np.int64) if keep_marks else None
@@ -190,7 +192,7 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_
     assert tables
     if left[0] != DONE:
         return int(left[0])
-    return _landed(plan, words, base, Left(*left.tolist()), marks)
+    return _landed(plan, words, base, Left(*left.tolist()), marks, keep_books)
 
 
 _PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
@@ -222,7 +224,7 @@ def _given(contract: Contract, rules: MarketRules, limits: RiskLimits, start_ns:
     return np.array(list(values.values()), np.int64), (margin, collateral)
 
 
-def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landing:
+def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, keep_books: bool) -> Landing:
     from backtests.compiled_engine.reading import Reader
 
     read = Reader(words, base, left.state_at)
@@ -233,9 +235,9 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landin
         marked=left.marked,
         fill_rows=read.rows("fills", 9),
         notice_rows=read.rows("notices", 10),
-        move_rows=read.moves(),
-        order_rows=read.orders(),
-        balances=read.balances(),
+        move_rows=read.moves() if keep_books else None,
+        order_rows=read.orders() if keep_books else None,
+        balances=read.balances() if keep_books else None,
         equity_sat=None if marks is None else marks[0][: left.marked],
         position_lots=None if marks is None else marks[1][: left.marked],
     )
@@ -243,7 +245,10 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any) -> Landin
 
 def without_moves(plan: Plan) -> Plan:
     """Return the plan with postings dropped."""
-    return replace(plan, settings=replace(plan.settings, observe=False, debug=False, keep_moves=False))
+    settings = plan.settings
+    if not (settings.observe or settings.debug or settings.keep_moves):
+        return plan
+    return replace(plan, settings=replace(settings, observe=False, debug=False, keep_moves=False))
 
 
 def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from backtests.brief import Brief, Integers, ResultInBrief
+from backtests.exact import fsum
 from backtests.metrics import period_returns, sharpe
 from backtests.plan import Plan
 from backtests.result import RunResult
@@ -77,6 +78,7 @@ def measured(
     sampled = _sampled(brief, sampling)
     net_sat = last.equity_sat - start_sat
     depth_sat, peak_sat = brief.fall
+    told = brief.told
     return Row(
         trial=trial,
         market=market,
@@ -85,8 +87,8 @@ def measured(
         sharpe_year=_sharpe(sampled, sampling.periods),
         drawdown_sat=depth_sat,
         drawdown_frac=_fraction(depth_sat, peak_sat),
-        trades=_trades(brief),
-        liquidated="liquidation" in brief.told,
+        trades=_trades(brief, told),
+        liquidated="liquidation" in told,
         daily_sat=(start_sat, *sampled[sampling.days].tolist()) if market == CONFIGURED else (),
     )
 
@@ -106,9 +108,9 @@ def _sharpe(sampled: Integers, periods: float | None) -> float | None:
     if max(int(sampled.max()), -int(sampled[-1])) > _EXACT_SAT:
         return sharpe(period_returns(list(enumerate(sampled.tolist())), ()), periods)
     returns = sampled[1:] / sampled[:-1] - 1.0
-    mean = math.fsum(returns.tolist()) / len(returns)
+    mean = fsum(returns) / len(returns)
     apart = returns - mean
-    deviation = math.sqrt(math.fsum((apart * apart).tolist()) / (len(returns) - 1))
+    deviation = math.sqrt(fsum(apart * apart) / (len(returns) - 1))
     return mean / deviation * math.sqrt(periods) if deviation > 0 else None
 
 
@@ -123,22 +125,21 @@ def _fraction(depth_sat: int, peak_sat: int) -> float | None:
     return depth_sat / peak_sat if peak_sat > 0 else None
 
 
-def _trades(brief: Brief) -> int:
+def _trades(brief: Brief, told: frozenset[str]) -> int:
     """Return how often a position was opened, from flat or by turning its sign, as backtests.attribution counts.
 
     Fills say so. Only collateral that the venue sold changes a position without one before expiry; marks tell of it.
     """
-    fills = brief.sizes
-    if "collateral" in brief.told:
+    sizes = brief.sizes
+    lots = sizes[:, 1]
+    if "collateral" in told:
         last = brief.last
-        marks = list(zip(brief.time_ns.tolist(), brief.position_lots.tolist(), strict=True))
-        fills = _with_sold(fills, [*marks, (last.time_ns, last.position_lots)])
-    held = count = 0
-    for _, lots in fills:
-        after = held + lots
-        count += after != 0 and (held == 0 or (held < 0) != (after < 0))
-        held = after
-    return count
+        marks = [*zip(brief.time_ns.tolist(), brief.position_lots.tolist(), strict=True)]
+        sold = _with_sold(list(map(tuple, sizes.tolist())), [*marks, (last.time_ns, last.position_lots)])
+        lots = np.array([size for _, size in sold], np.int64)
+    side = np.sign(lots.cumsum())
+    before = np.concatenate(((0,), side[:-1]))
+    return int(np.count_nonzero((side != 0) & (side != before)))
 
 
 def _with_sold(fills: list[tuple[int, int]], marks: list[tuple[int, int]]) -> list[tuple[int, int]]:

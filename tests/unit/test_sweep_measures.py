@@ -186,6 +186,11 @@ def test_samples_are_taken_of_what_was_marked() -> None:
     assert sampled_at(np.array([], np.int64), np.arange(3)).tolist() == []
 
 
+def trades_of(result: RunResult) -> int:
+    brief = ResultInBrief(result)
+    return _trades(brief, brief.told)
+
+
 @pytest.mark.parametrize("mark_first", [False, True])
 def test_collateral_that_was_sold_ends_a_trade(mark_first: bool) -> None:
     """Bought 5 at 10 s; the venue sells them after 15 s; bought 3 at 20 s, at a quote or a bar's open."""
@@ -195,5 +200,5 @@ def test_collateral_that_was_sold_ends_a_trade(mark_first: bool) -> None:
     result = reference.run(random_plan(1, "bars", "hold_long", debug=False))
     marks = [Mark(time_ns, 1, lots, 100) for time_ns, lots in positions]
     result = replace(result, user="a", fills=fills, notices=sold, marks=marks)
-    assert _trades(ResultInBrief(result)) == 2
-    assert _trades(ResultInBrief(replace(result, notices=[]))) == 1, "without the notice nobody looks at marks"
+    assert trades_of(result) == 2
+    assert trades_of(replace(result, notices=[])) == 1, "without the notice nobody looks at marks"
