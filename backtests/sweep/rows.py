@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, get_args, get_type_hints
@@ -74,7 +74,7 @@ class Rows:
     def add(self, row: Row) -> None:
         """Write a row; once this returns, a kill of the process does not lose it."""
         self.found[row.trial, row.market] = row
-        self._write({name: value for name, value in asdict(row).items() if value != _DEFAULTS[name]})
+        self._write({name: value for name in _FIELDS if (value := getattr(row, name)) != _DEFAULTS[name]})
         self._unsynced += 1
         if self._unsynced >= SYNC_ROWS:
             self._sync()
