@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backtests.compiled_engine.prepared import Prepared
     from backtests.compiled_engine.running import Landing
 
-__all__ = ["NAME", "Brief", "Prepared", "is_made", "lacks", "prepare", "refuses", "run", "run_brief"]
+__all__ = ["NAME", "Brief", "Prepared", "is_made", "lacks", "make", "prepare", "refuses", "run", "run_brief"]
 
 NAME: Final = "compiled"
 
@@ -132,6 +132,22 @@ def lacks(plan: Plan) -> str | None:
         asking(plan.strategy, running.lots_of(plan.settings.contract))
     except UnsupportedError as error:
         return error.what
+    return None
+
+
+def make(plan: Plan, prepared: Prepared) -> str | None:
+    """Make all that a run of `plan` takes but is no part of it: machine code, what the model says to its strategy.
+
+    Returns why its strategy cannot be compiled, None if it can. What was made before, in this process, takes no time.
+    """
+    from backtests.compiled_engine.strategy import asking, course
+
+    try:
+        asks = asking(plan.strategy, running.lots_of(plan.settings.contract))
+    except UnsupportedError as error:
+        return error.what
+    prepared.addresses_of(asks.worths)
+    course()
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,8 @@ class Job:
 
     `strategies` are all of the configuration, in its order. `directory` is where tables of markets are kept,
     None where they come another way. `simulated` says how markets other than the configured one are made. `trial_s`
-    is how many seconds of real time a trial may take, None: as long as it does.
+    is how many seconds of real time a trial may take, None: as long as it does; what is made once, a market or machine
+    code, is not counted.
     """
 
     settings: SessionSettings
@@ -80,16 +82,16 @@ class Bench:
             yield self._row(number, trial, market)
 
     def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
+        limit_s = self.job.trial_s
         try:
-            plan, runner = self._market(number, market)  # preparing it is no part of the trial's time
-
-            def tried() -> Row:
-                return runner.row(replace(plan, strategy=self._strategy(trial)), trial.number, number)
-
-            return within(self.job.trial_s, tried)
+            market_plan, runner = self._market(number, market)  # preparing it is no part of the trial's time
+            plan = replace(market_plan, strategy=within(limit_s, partial(self._strategy, trial)))
+            if limit_s is not None and runner.make is not None:
+                runner.make(plan)  # nor is making its machine code
+            return within(limit_s, partial(runner.row, plan, trial.number, number))
         except TooLongError:
-            assert self.job.trial_s is not None
-            return Row(trial.number, number, error=too_long(self.job.trial_s))
+            assert limit_s is not None
+            return Row(trial.number, number, error=too_long(limit_s))
         except Exception as error:  # noqa: BLE001 - whatever fails in one trial is that trial's result, by name
             text = str(error) if isinstance(error, StrategyError) else cause(error)
             return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])

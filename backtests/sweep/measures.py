@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 
@@ -49,13 +50,24 @@ class Row:
     liquidated: bool = False
     daily_sat: tuple[int, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Row, _values(self)  # what another process is sent: half of what pickle does by itself
+
+
+_values: Final[Callable[[Row], tuple[Any, ...]]] = attrgetter(*(field.name for field in fields(Row)))
+
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """What runs plans on one history and makes rows of them; `timeline` is of that history, for an engine's briefs."""
+    """What runs plans on one history and makes rows of them.
+
+    `timeline` is of that history, for an engine's briefs. `make` makes what the run of a plan takes and later runs will
+    find made: it may be called before.
+    """
 
     run: Callable[[Plan], RunResult | Brief]
     timeline: Timeline | None = None
+    make: Callable[[Plan], object] | None = None
 
     def row(self, plan: Plan, trial: int = 0, market: int = CONFIGURED) -> Row:
         """Return the row of one plan."""

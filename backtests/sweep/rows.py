@@ -23,6 +23,7 @@ from bot.errors import OutputError, Problem
 FORMAT: Final = "fairhash sweep rows 1"
 ROWS: Final = "rows.jsonl"
 SYNC_ROWS: Final = 64
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _FIELDS: Final = tuple(field.name for field in fields(Row))
 _KINDS: Final = get_type_hints(Row)
 _DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
@@ -134,7 +135,7 @@ class Rows:
             raise _refused(self.path, what, "restore them to go on with it, or choose another --out")
 
     def _write(self, content: dict[str, Any]) -> None:
-        line = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        line = _ENCODER.encode(content) + "\n"
         try:
             self._file.write(line.encode("utf-8", "backslashreplace"))
             self._file.flush()

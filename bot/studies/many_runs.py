@@ -97,7 +97,7 @@ def runner(engine: str, market: Plan) -> Runner:
         except UnsupportedError:
             return by_reference(plan)  # type: ignore[no-any-return]  # run_plan returns what its engine does
 
-    return Runner(run, timeline)
+    return Runner(run, timeline, partial(compiled_engine.make, prepared=prepared))
 
 
 def in_processes(
