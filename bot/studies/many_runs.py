@@ -108,29 +108,31 @@ def in_processes(
     start: Callable[..., None] | None = None,
     start_with: tuple[Any, ...] = (),
     fresh: bool = False,
+    together: int = 1,
 ) -> Iterator[Result]:
     """Yield `work(task)` for every task in order, done by `workers` processes; what one raises is raised here.
 
+    So many tasks as `together` says are handed out at once: to hand one out takes as long as a short run.
     Processes are started anew, not forked, so that none inherits what another thread holds. `start(*start_with)`
     prepares each of them. With `fresh` every task has a process of its own, in which nothing was imported before it.
     Whatever ends it early, an interrupt or a task that failed, ends the processes too: a strategy may never end.
     """
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(
-        min(workers, len(tasks)) or 1,
+        min(workers, -(-len(tasks) // together)) or 1,  # rounded up
         multiprocessing.get_context("spawn"),
         _prepare,
         (start, start_with),
         max_tasks_per_child=1 if fresh else None,
     ) as pool:
-        waiting: list[Future[Result]] = []
+        waiting: list[Future[list[Result]]] = []
         try:
-            for task in tasks:
-                waiting.append(pool.submit(work, task))
+            for at in range(0, len(tasks), together):
+                waiting.append(pool.submit(_each, work, tasks[at : at + together]))
                 if len(waiting) >= workers * AHEAD:
-                    yield waiting.pop(0).result()
+                    yield from waiting.pop(0).result()
             while waiting:
-                yield waiting.pop(0).result()
+                yield from waiting.pop(0).result()
         except BrokenProcessPool as error:
             what = "a process at work ended without an answer: it was killed, or lacked memory, or a strategy ended it"
             raise FairhashError(f"{what}; try fewer --workers") from error
@@ -140,6 +142,10 @@ def in_processes(
                     process.kill()
             pool.shutdown(cancel_futures=True)  # waits: a pool that is still ending when Python does says so, at length
             raise
+
+
+def _each(work: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    return [work(task) for task in tasks]
 
 
 def _prepare(start: Callable[..., None] | None, start_with: tuple[Any, ...]) -> None:
