@@ -143,8 +143,13 @@ def measure(benchmark: Plan, count: int, workers: int, engine: str, kind: str) -
         tables.mkdir()
         for number in (markets.CONFIGURED, 1):  # a worker holds two histories at most
             markets.keep(markets.of_history(benchmark.history), tables, number)
+        job = job_of(benchmark, tables, engine, kind)
+        if (engine, kind) not in _MADE:
+            _MADE.add((engine, kind))
+            with Local(job, 1) as pool:  # it may make machine code, and take a gigabyte for that
+                _require_good(pool.run([(markets.CONFIGURED, warm[:1])]))
         began_s = time.perf_counter()
-        with Local(job_of(benchmark, tables, engine, kind), workers) as pool, Rows(Path(place) / "out", {}) as rows:
+        with Local(job, workers) as pool, Rows(Path(place) / "out", {}) as rows:
             _require_good(pool.run([(number, warm) for number in (markets.CONFIGURED, 1)]))
             started_s, cpu_s, asking_s = time.perf_counter(), _cpu_s(pool.pids()), time.process_time()
             sweep = Sweep(Listed(trials), (markets.CONFIGURED,), rows)
@@ -154,6 +159,10 @@ def measure(benchmark: Plan, count: int, workers: int, engine: str, kind: str) -
             held = [memory_mib(pid) for pid in pool.pids()]
     own, proportional = (max(column) for column in zip(*held, strict=True))
     return Measured(workers, started_s - began_s, wall_s, cpu_s, asking_s, own, proportional)
+
+
+_MADE: set[tuple[str, str]] = set()
+"""Engines and kinds whose machine code is there."""
 
 
 def _require_good(rows: Iterable[Row]) -> None:

@@ -60,12 +60,27 @@ def workers_of(asked: int | None) -> int:
 def with_engine(run: Run, plans: Sequence[Plan], asked: str | None, runs: int) -> tuple[Run, str]:
     """Return `run` with the engine for so many runs of `plans`, and in words which it is, and why no faster one.
 
-    `asked` is the engine that the command line names; None: the configuration's.
+    `asked` is the engine that the command line names; None: the configuration's. Machine code that all strategies share
+    is made here if it never was, in a process of its own: that takes a gigabyte, which no worker then takes besides.
     """
     from bot.run import engine_for
 
     engine, why = engine_for(plans, asked or run.settings.config.run.engine, runs)
+    if engine == COMPILED and not _is_made():
+        list(in_processes(_make, (0,), 1))
     return replace(run, engine=engine), f"{engine} engine" + (f": {why}" if why else "")
+
+
+def _is_made() -> bool:
+    from backtests import compiled_engine
+
+    return compiled_engine.is_made()
+
+
+def _make(_: int) -> None:
+    from backtests.compiled_engine.strategy import course
+
+    course()
 
 
 def runner(engine: str, market: Plan) -> Runner:
