@@ -68,12 +68,21 @@ class Job:
         return self.simulated.market(self.settings.contract, self.chain, seed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A market: the plan of all trials on it, what runs them, and for which kinds of trials machine code was made."""
+
+    plan: Plan
+    runner: Runner
+    made: set[tuple[Any, ...]] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Bench:
     """A process's own workplace: the plan without its strategy, of the configured market and of the last other one."""
 
     job: Job
-    _ready: dict[int, tuple[Plan, Runner]] = field(default_factory=dict)
+    _ready: dict[int, _Ready] = field(default_factory=dict)
     _loaded: dict[int, Any] = field(default_factory=dict)
 
     def rows(self, number: int, trials: tuple[Trial, ...], market: Market | None = None) -> Iterator[Row]:
@@ -84,11 +93,10 @@ class Bench:
     def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
         limit_s = self.job.trial_s
         try:
-            market_plan, runner = self._market(number, market)  # preparing it is no part of the trial's time
-            plan = replace(market_plan, strategy=within(limit_s, partial(self._strategy, trial)))
-            if limit_s is not None and runner.make is not None:
-                runner.make(plan)  # nor is making its machine code
-            return within(limit_s, partial(runner.row, plan, trial.number, number))
+            ready = self._market(number, market)  # preparing it is no part of the trial's time
+            if limit_s is not None:
+                self._make(ready, trial, limit_s)  # nor is making its machine code
+            return within(limit_s, partial(self._run, ready, trial, number))
         except TooLongError:
             assert limit_s is not None
             return Row(trial.number, number, error=too_long(limit_s))
@@ -96,13 +104,24 @@ class Bench:
             text = str(error) if isinstance(error, StrategyError) else cause(error)
             return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
 
-    def _market(self, number: int, market: Market | None) -> tuple[Plan, Runner]:
+    def _run(self, ready: _Ready, trial: Trial, number: int) -> Row:
+        return ready.runner.row(replace(ready.plan, strategy=self._strategy(trial)), trial.number, number)
+
+    def _make(self, ready: _Ready, trial: Trial, limit_s: float) -> None:
+        """Make what the trial's run takes and others find made, once; to make its parameters is limited too."""
+        kind = trial.strategy, *map(type, trial.values)
+        if ready.runner.make is not None and kind not in ready.made:
+            strategy = within(limit_s, partial(self._strategy, trial))
+            ready.runner.make(replace(ready.plan, strategy=strategy))
+            ready.made.add(kind)
+
+    def _market(self, number: int, market: Market | None) -> _Ready:
         ready = self._ready.get(number)
         if ready is None:
             for other in [other for other in self._ready if other != CONFIGURED]:
                 del self._ready[other]
             plan = self._prepared(number, market)
-            ready = self._ready[number] = plan, self.job.engine(plan)
+            ready = self._ready[number] = _Ready(plan, self.job.engine(plan))
         return ready
 
     def _prepared(self, number: int, market: Market | None) -> Plan:

@@ -123,10 +123,10 @@ def test_machine_code_that_never_ends_is_given_up_too(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spins_in_a_sweep.py").write_text(COMPILABLE)
     config = swept(tmp_path, "spins_in_a_sweep", "0, 1, 2")
-    flags = ["--workers", "1", "--engine", "compiled", "--trial-seconds", "0.2", "--out", "out"]
+    flags = ["--workers", "1", "--engine", "compiled", "--trial-seconds", "0.4", "--out", "out"]
     assert main(["sweep", str(config), "--grid", *flags]) == 0
     assert "compiled engine\n" in capsys.readouterr().err
-    assert errors(tmp_path / "out") == {0: "", 1: "TimedOut: the trial took longer than 0.2 s", 2: ""}
+    assert errors(tmp_path / "out") == {0: "", 1: "TimedOut: the trial took longer than 0.4 s", 2: ""}
 
 
 def test_what_cannot_be_compiled_runs_in_the_reference_engine_under_a_limit(
