@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,6 @@ from backtests.result import RunResult
 from bot.core.events import Fill, Mark, Notice
 
 Integers = npt.NDArray[np.int64]
-
-NO_SAMPLES: Final[Integers] = np.empty(0, np.int64)
 
 
 class Brief(Protocol):
@@ -25,8 +23,8 @@ class Brief(Protocol):
     user: str
     start_equity_sat: int
     last: Mark
-    samples: Integers
-    """At which market events, by their place in the history, rising, the run was asked to sample equity."""
+    samples: Integers | None
+    """At which market events, by their place in the history, rising, the run was asked for its equity, if at any."""
 
     @property
     def time_ns(self) -> Any:
@@ -35,14 +33,14 @@ class Brief(Protocol):
 
     @property
     def sampled_sat(self) -> Any:
-        """Equity at each of `samples` that was marked, in satoshi."""
+        """Equity at each of `samples` that was marked, in satoshi; only where they were asked for."""
         ...
 
     @property
     def fall(self) -> tuple[int, int]:
         """The deepest fall of equity in satoshi, over all marks and the last, and the highest equity before it.
 
-        The deposit is the first peak; of equal falls it is the first.
+        The deposit is the first peak; of equal falls it is the first, and (0, 0) where there is none.
         """
         ...
 
@@ -70,7 +68,7 @@ class Brief(Protocol):
 class ResultInBrief:
     """The Brief of a whole result."""
 
-    def __init__(self, result: RunResult, samples: Integers = NO_SAMPLES) -> None:
+    def __init__(self, result: RunResult, samples: Integers | None = None) -> None:
         marks = np.array(list(result.marks[:-1]), np.int64).reshape(-1, 4)
         columns = [np.ascontiguousarray(marks[:, column]) for column in range(4)]
         self.time_ns, self.price_sat, self.position_lots, self.equity_sat = columns
@@ -84,6 +82,7 @@ class ResultInBrief:
     @property
     def sampled_sat(self) -> Integers:
         """Equity at each of `samples` that was marked."""
+        assert self.samples is not None, "what was not asked for"
         return sampled_at(self.samples, self.equity_sat)
 
     @property
@@ -109,9 +108,12 @@ def sampled_at(samples: Integers, equity_sat: Integers) -> Integers:
 
 
 def deepest_fall(start_sat: int, equity_sat: Integers, last_sat: int) -> tuple[int, int]:
-    """Return the deepest fall of equity from the highest before it in satoshi, and that peak; the first of equals."""
+    """Return the deepest fall of equity from the highest before it in satoshi, and that peak; (0, 0) without any.
+
+    Of equal falls it is the first.
+    """
     whole = np.concatenate(((start_sat,), equity_sat, (last_sat,)))
     peaks = np.maximum.accumulate(whole)
     falls = peaks - whole
     at = int(np.argmax(falls))
-    return int(falls[at]), int(peaks[at])
+    return (int(falls[at]), int(peaks[at])) if falls[at] else (0, 0)

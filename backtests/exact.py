@@ -28,8 +28,10 @@ def fsum(values: npt.NDArray[np.float64]) -> float:
     """
     largest = float(np.abs(values).max(initial=0.0))
     room = _BITS - 1 - len(values).bit_length()
-    if largest == 0.0 or not _LEAST < largest < 2**room:
-        return math.fsum(values.tolist()) if largest != 0.0 else 0.0
+    if largest == 0.0:
+        return 0.0
+    if not _LEAST < largest < 2**room:
+        return math.fsum(values.tolist())
     unit = room - math.frexp(largest)[1]  # values are counted in 2^-unit
     rest, total = values * 2.0**unit, 0
     for _ in range(_MOST_PARTS):

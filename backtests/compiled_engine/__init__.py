@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from backtests import reference
-from backtests.brief import NO_SAMPLES, ResultInBrief, deepest_fall, sampled_at
+from backtests.brief import ResultInBrief, deepest_fall, sampled_at
 from backtests.compiled_engine import running
 from backtests.plan import Plan
 from backtests.reference import paused_collector
@@ -183,7 +183,7 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
 
 
 def run_brief(
-    plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = NO_SAMPLES
+    plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = None
 ) -> Brief | ResultInBrief:
     """Return what one plan came to, without postings; raises as `run` does.
 
@@ -191,7 +191,7 @@ def run_brief(
     """
     quiet = running.without_moves(plan)
     fitting = _fitting(quiet, prepared)
-    keep_marks = marked or samples is not NO_SAMPLES
+    keep_marks = marked or samples is not None
     landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=keep_marks, keep_books=False)
     if landing is None:
         return ResultInBrief(reference.run(quiet), samples)

@@ -64,11 +64,11 @@ class Timeline:
         """Take the times of all events that a run from `start_ns` to `end_ns` goes through."""
         self._times_ns = times_ns
         self._start_ns = start_ns
-        self._kept: dict[tuple[int, int], Sampling] = {}
-        marked = int(np.searchsorted(times_ns, expiry_ns))
-        self.samples: Integers | None = None
+        marked = int(np.searchsorted(times_ns, expiry_ns))  # at expiry nothing is marked any more
+        planned = sampling_of(times_ns[:marked], end_ns, start_ns)
+        self._kept = {(marked, end_ns): planned}
+        self.samples = planned.events
         """The places of the events at which runs are asked for equity: those of every run that ends as planned."""
-        self.samples = self.sampling(marked, end_ns).events
 
     def sampling(self, marked: int, last_ns: int) -> Sampling:
         """Return the sampling of a run with so many marks before its last one, which was at `last_ns`.
@@ -81,7 +81,7 @@ class Timeline:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             found = sampling_of(self._times_ns[:marked], last_ns, self._start_ns)
-            if self.samples is not None and np.array_equal(found.events, self.samples):
+            if np.array_equal(found.events, self.samples):
                 found = replace(found, events=self.samples)
             self._kept[key] = found
         return found

@@ -132,7 +132,7 @@ def test_samples_falls_and_sharpe_are_those_of_the_metrics(count: int, gap_s: in
     assert sampled[found.days].tolist() == list({t // NS_PER_DAY: equity_sat for t, equity_sat in curve}.values())
     fall = max_drawdown(curve)
     depth_sat, peak_sat = deepest_fall(start_sat, equity[:-1], last_sat)
-    assert (depth_sat, depth_sat / peak_sat) == ((fall.depth_sat, fall.depth_frac) if fall else (0, 0.0))
+    assert (depth_sat, peak_sat and depth_sat / peak_sat) == ((fall.depth_sat, fall.depth_frac) if fall else (0, 0))
     assert _sharpe(sampled, found.periods) == sharpe(period_returns(points, ()), found.periods)
 
 
