@@ -137,9 +137,13 @@ def periods_per_year(times_ns: Sequence[int]) -> float | None:
 
 
 def _mean_and_deviation(returns: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and the sample standard deviation (n - 1); fsum is the same on every machine."""
+    """Return the mean and the sample standard deviation (n - 1).
+
+    fsum and a product are the same on every machine, and in numpy; a power is what the system's library makes of it.
+    """
     mean = math.fsum(returns) / len(returns)
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1))
+    apart = [value - mean for value in returns]
+    return mean, math.sqrt(math.fsum(value * value for value in apart) / (len(returns) - 1))
 
 
 def volatility(returns: Sequence[float] | None, periods: float | None) -> float | None:

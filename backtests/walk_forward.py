@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple
 
 from backtests.plan import Plan
 from backtests.result import RunResult
-from backtests.sweep.measures import Brief, measured
 from bot.chain.difficulty import BLOCKS_PER_EPOCH
 from bot.core.events import BTC, CONTRACT, SwapRate
 from bot.core.units import NS_PER_DAY
@@ -109,12 +108,6 @@ class Scored(NamedTuple):
     net_sat: int = 0
     sharpe_year: float | None = None
     error: str = ""
-
-
-def scored(result: RunResult | Brief, start_ns: int) -> Scored:
-    """Return the scores of a run that began at `start_ns`, into and out of which no other money went."""
-    row = measured(result, start_ns, 0, 0)
-    return Scored(row.net_sat, row.sharpe_year)
 
 
 def stitched(plan: Plan, found: Sequence[Window], params: Sequence[Any]) -> Plan:

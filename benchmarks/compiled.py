@@ -7,14 +7,17 @@ others: docs/engines.md says which.
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import resource
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,20 +25,19 @@ import numpy as np
 from backtests import compiled_engine, reference
 from backtests.compiled_engine.rows import Rows
 from backtests.plan import Plan
-from benchmarks import plain_backtrader
+from backtests.sweep import markets
+from backtests.sweep.job import Bench
+from backtests.sweep.measures import Row
+from backtests.sweep.space import Trial
+from benchmarks import awake, plain_backtrader
 from benchmarks.measure import child, cpu_seconds, ratio, rounds_of
 from benchmarks.rows import rows_of
 from benchmarks.series import END_NS, MINUTE_BARS, START_NS, plan
+from benchmarks.sweep import drawn, job_of, measure, memory_mib
 from bot.core.events import Bar
 from bot.session import Strategy
 from strategies import early_exit_short
 from strategies.fair_value_band import Params, decide
-from strategies.view import Target, View
-
-
-def awake(view: View, params: Params) -> Target:
-    """Decide as fair_value_band does, and never sleep."""
-    return Target(decide(view, params).position_lots)
 
 
 def main() -> int:
@@ -58,7 +60,7 @@ def one(options: argparse.Namespace) -> None:
     prepared = compiled_engine.prepare(full)
     rows = rows_of(full)
     few = replace(full, strategy=Strategy("few trades", decide, Params(entry_band=0.3, tolerance=0.9)))
-    never_asleep = replace(full, strategy=Strategy("awake", awake, Params()))
+    never_asleep = replace(full, strategy=Strategy("awake", awake.decide, Params()))
     for warm in (full, never_asleep):
         compiled_engine.run(warm, prepared)
     cases: dict[str, Callable[[], float]] = {
@@ -170,45 +172,63 @@ def scaling(options: argparse.Namespace) -> None:
         count *= 10
 
 
-_SWEPT: list[Any] = []
+def sweep(options: argparse.Namespace) -> None:
+    """Print whole trials with their rows, a second and by what they take, with two workers.
+
+    Asleep between decisions, so too with few trades, and asked at every bar; by `fairhash sweep`'s own workers, and by
+    processes forked from one that has prepared the history, for the memory that those take.
+    """
+    full, count = plan(), options.settings
+    for kind in ("asleep", "few trades", "awake"):
+        run = measure(full, count, 2, "compiled", kind)
+        taken = f"{1e3 * run.cpu_s / count:.2f} ms of CPU a trial, {1e3 * run.asking_s / count:.2f} to ask and keep it"
+        _print_sweep(f"sweep, {kind}", count, run.wall_s, taken, run.proportional_mib)
+        wall_s, cpu_s, mib = _forked(full, kind, count)
+        _print_sweep(f"forked, {kind}", count, wall_s, f"{1e3 * cpu_s / count:.2f} ms of CPU a trial", mib)
 
 
-def _swept(parameters: tuple[float, float, bool]) -> int:
-    full, prepared = _SWEPT
-    entry, leave, sleeps = parameters
-    strategy = Strategy("swept", decide if sleeps else awake, Params(entry_band=entry, exit_band=leave, size=0.5))
-    return compiled_engine.run_brief(replace(full, strategy=strategy), prepared).last.equity_sat
+def _print_sweep(name: str, count: int, wall_s: float, taken: str, mib: float) -> None:
+    a_second = count / wall_s
+    print(
+        f"{name}: {count} settings, 2 workers: {a_second:,.0f} trials/s, {a_second * MINUTE_BARS / 1e6:,.0f} million"
+        f" bar-settings/s of wall time; {taken}; PSS of a worker {mib:.0f} MiB",
+        flush=True,
+    )
+
+
+def _forked(full: Plan, kind: str, count: int) -> tuple[float, float, float]:
+    """Return wall and CPU seconds of the trials by two forked workers that share one history, and PSS of the larger."""
+    trials = drawn(kind, count)
+    with tempfile.TemporaryDirectory() as place:
+        markets.keep(markets.of_history(full.history), Path(place), markets.CONFIGURED)
+        bench = Bench(job_of(full, Path(place), "compiled", kind))
+        (first,) = bench.rows(markets.CONFIGURED, trials[:1])
+    assert not first.error, first.error
+    _BENCH[:] = [bench]
+    gc.collect()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        before, used = time.perf_counter(), _used_by_workers()
+        rows = pool.map(_row, trials, chunksize=5)
+        wall_s = time.perf_counter() - before
+        mib = max(memory_mib(child.pid)[1] for child in multiprocessing.active_children() if child.pid)
+        pool.close()
+        pool.join()
+    assert not any(row.error for row in rows)
+    return wall_s, _used_by_workers() - used, mib
+
+
+_BENCH: list[Bench] = []
+"""What forked workers inherit."""
+
+
+def _row(trial: Trial) -> Row:
+    (row,) = _BENCH[0].rows(markets.CONFIGURED, (trial,))
+    return row
 
 
 def _used_by_workers() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def sweep(options: argparse.Namespace) -> None:
-    """Print backtests a second of two worker processes that share one prepared history."""
-    full = plan()
-    prepared = compiled_engine.prepare(full)
-    _SWEPT[:] = [full, prepared]
-    for sleeps in (True, False):
-        _swept((0.25, 0.05, sleeps))
-        grid = [(0.1 + 0.5 * i / options.settings, 0.05, sleeps) for i in range(options.settings)]
-        with multiprocessing.get_context("fork").Pool(2) as pool:
-            before = time.perf_counter()
-            used = _used_by_workers()
-            profits = pool.map(_swept, grid, chunksize=5)
-            seconds = time.perf_counter() - before
-            pool.close()
-            pool.join()
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-        per_second, per_cpu = len(grid) / seconds, len(grid) / (_used_by_workers() - used)
-        name = "asleep between decisions" if sleeps else "asked at every bar"
-        print(
-            f"\nsweep, {len(grid)} settings, 2 workers, {name}: {per_second:,.0f} backtests/s wall,"
-            f" {per_second * MINUTE_BARS / 1e6:,.0f} million bar-settings/s; {per_cpu:,.0f} backtests and"
-            f" {per_cpu * MINUTE_BARS / 1e6:,.0f} million bar-settings a second of CPU; a worker's peak {peak} MiB,"
-            f" {len(set(profits))} different results"
-        )
 
 
 START = """

@@ -1,6 +1,7 @@
 """`python -m benchmarks.sweep`: sweeps with one worker and with two, by every engine, side by side in one run.
 
-Trials a second, CPU time of a trial, what a worker holds; medians over the rounds.
+Whole trials, as `fairhash sweep` makes them: a run, its row, the row on disk. Trials a second, CPU time of a trial in
+its worker and in the process that asks for it, what a worker holds; medians over the rounds.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from backtests.plan import Plan
 from backtests.sweep import markets
 from backtests.sweep.job import Job, Swept
 from backtests.sweep.local import Local
+from backtests.sweep.measures import Row
+from backtests.sweep.rows import Rows
+from backtests.sweep.run import Listed, Sweep
 from backtests.sweep.space import Trial
 from benchmarks.measure import ratio
 from benchmarks.series import HOUR_NS, HOURLY_BARS, MINUTE_BARS, MINUTE_NS, plan
@@ -28,6 +33,24 @@ from bot.chain.chain import load
 from bot.studies.many_runs import runner
 
 ENGINES = ("reference", "compiled")
+
+
+class Kind(NamedTuple):
+    """What trials do: the strategy, and between which entry bands and sizes they are drawn."""
+
+    use: str
+    bands: tuple[float, float]
+    sizes: tuple[float, float]
+
+
+MANY_FILLS = "many fills"
+KINDS = {
+    MANY_FILLS: Kind("fair_value_band", (0.05, 0.4), (0.1, 1.0)),
+    "asleep": Kind("fair_value_band", (0.1, 0.6), (0.5, 0.5)),
+    "few trades": Kind("fair_value_band", (0.3, 0.6), (0.5, 0.5)),
+    "awake": Kind("benchmarks.awake", (0.1, 0.6), (0.5, 0.5)),
+}
+"""All but the last sleep between decisions; that one is asked at every bar."""
 WORKERS = (1, 2)
 MIB = 1024 * 1024
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -35,12 +58,16 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One sweep: seconds from the start of the processes to their first row, seconds for the rest, and memory."""
+    """One sweep: seconds from the start of the processes to their first row, seconds for the rest, and memory.
+
+    `cpu_s` is that of the workers, `asking_s` that of the process which asks them and keeps their rows.
+    """
 
     workers: int
     start_s: float
     wall_s: float
     cpu_s: float
+    asking_s: float
     own_mib: float
     proportional_mib: float
 
@@ -54,74 +81,98 @@ def main() -> int:
     )
     parser.add_argument("--minute-bars", type=int, default=MINUTE_BARS, help=f"default: {MINUTE_BARS}")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--kinds", nargs="+", default=[MANY_FILLS], choices=KINDS)
     options = parser.parse_args()
     print(f"{options.trials} trials of fair_value_band; {options.rounds} rounds; Python {sys.version.split()[0]}")
     heads = ("history", "engine", "workers", "start", "trials/s", "Mbar-trials/s", "CPU ms/trial (least-greatest)")
-    print(("{:>20}{:>12}{:>9}{:>11}{:>11}{:>15}{:>32}").format(*heads) + f"{'private, PSS MiB':>19}{'/ reference':>13}")
+    print(("{:>20}{:>12}{:>9}{:>11}{:>11}{:>15}{:>32}").format(*heads), end="")
+    print(f"{'asking':>8}{'private, PSS MiB':>19}{'/ reference':>13}")
     cases = (("hourly bars", HOURLY_BARS, HOUR_NS), ("minute bars", options.minute_bars, MINUTE_NS))
     for name, count, interval_ns in cases:
-        found = measured(plan(count, interval_ns), options.trials, options.engines, options.rounds)
-        for (engine, workers), runs in found.items():
-            _print(f"{count} {name}", count, engine, workers, options.trials, runs, found.get((ENGINES[0], workers)))
+        benchmark = plan(count, interval_ns)
+        for kind in options.kinds:
+            print(f"{kind}:")
+            found = measured(benchmark, options.trials, options.engines, options.rounds, kind)
+            for (engine, workers), runs in found.items():
+                plain = found.get((ENGINES[0], workers))
+                _print(f"{count} {name}", count, engine, workers, options.trials, runs, plain)
     return 0
 
 
 def measured(
-    benchmark: Plan, trials: int, engines: Sequence[str], rounds: int
+    benchmark: Plan, trials: int, engines: Sequence[str], rounds: int, kind: str = MANY_FILLS
 ) -> dict[tuple[str, int], list[Measured]]:
     """Return what each engine took with one worker and with two, round by round: in each all of them, in turn."""
     found: dict[tuple[str, int], list[Measured]] = {}
     for _ in range(rounds):
         for workers in WORKERS:
             for engine in engines:
-                found.setdefault((engine, workers), []).append(_measure(benchmark, trials, workers, engine))
+                found.setdefault((engine, workers), []).append(measure(benchmark, trials, workers, engine, kind))
     return found
 
 
 def _print(
     name: str, bars: int, engine: str, workers: int, trials: int, runs: list[Measured], plain: list[Measured] | None
 ) -> None:
-    start_s, wall_s, own, proportional = (
+    start_s, wall_s, asking_s, own, proportional = (
         statistics.median(getattr(run, column) for run in runs)
-        for column in ("start_s", "wall_s", "own_mib", "proportional_mib")
+        for column in ("start_s", "wall_s", "asking_s", "own_mib", "proportional_mib")
     )
     cpu = [1e3 * run.cpu_s / trials for run in runs]
-    shown = f"{statistics.median(cpu):.1f} ({min(cpu):.1f}-{max(cpu):.1f})"
+    shown = f"{statistics.median(cpu):.2f} ({min(cpu):.2f}-{max(cpu):.2f})"
     faster = ratio("", [run.cpu_s for run in plain], [run.cpu_s for run in runs]).median if plain else 0.0
     print(
         f"{name:>20}{engine:>12}{workers:>9}{start_s:>9.2f} s{trials / wall_s:>11.1f}"
-        f"{trials / wall_s * bars / 1e6:>15.2f}{shown:>32}{f'{own:.0f}, {proportional:.0f}':>19}"
-        + (f"{f'x {faster:.1f}':>13}" if plain else "")
+        f"{trials / wall_s * bars / 1e6:>15.2f}{shown:>32}{1e3 * asking_s / trials:>8.2f}"
+        f"{f'{own:.0f}, {proportional:.0f}':>19}" + (f"{f'x {faster:.1f}':>13}" if plain else "")
     )
 
 
-def _measure(benchmark: Plan, count: int, workers: int, engine: str) -> Measured:
+def drawn(kind: str, count: int) -> tuple[Trial, ...]:
+    """Return `count` trials of a kind, the same each time."""
+    draw, of = random.Random(1), KINDS[kind]
+    return tuple(Trial(n, 0, (draw.uniform(*of.bands), draw.uniform(*of.sizes))) for n in range(count))
+
+
+def measure(benchmark: Plan, count: int, workers: int, engine: str, kind: str) -> Measured:
     """Run a sweep of `count` trials; memory is that of the largest worker."""
-    draw = random.Random(1)
-    trials = tuple(Trial(n, 0, (draw.uniform(0.05, 0.4), draw.uniform(0.1, 1.0))) for n in range(count))
-    warm = tuple(Trial(count + n, 0, (0.2, 0.5)) for n in range(workers))
+    trials = drawn(kind, count)
+    warm = tuple(trial._replace(number=count + n) for n, trial in enumerate(trials[:1] * workers))
     with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+        tables = Path(place) / "tables"
+        tables.mkdir()
         for number in (markets.CONFIGURED, 1):  # a worker holds two histories at most
-            markets.keep(markets.of_history(benchmark.history), directory, number)
+            markets.keep(markets.of_history(benchmark.history), tables, number)
+        job = job_of(benchmark, tables, engine, kind)
+        if (engine, kind) not in _MADE:
+            _MADE.add((engine, kind))
+            with Local(job, 1) as pool:  # it may make machine code, and take a gigabyte for that
+                _require_good(pool.run([(markets.CONFIGURED, warm[:1])]))
         began_s = time.perf_counter()
-        with Local(_job(benchmark, directory, engine), workers) as pool:
-            _require_good(pool, warm, (markets.CONFIGURED, 1))
-            started_s, cpu_s = time.perf_counter(), _cpu_s(pool.pids())
-            _require_good(pool, trials, (markets.CONFIGURED,))
-            wall_s, cpu_s = time.perf_counter() - started_s, _cpu_s(pool.pids()) - cpu_s
-            held = [_memory(pid) for pid in pool.pids()]
-    own, proportional = (max(column) / MIB for column in zip(*held, strict=True))
-    return Measured(workers, started_s - began_s, wall_s, cpu_s, own, proportional)
+        with Local(job, workers) as pool, Rows(Path(place) / "out", {}) as rows:
+            _require_good(pool.run([(number, warm) for number in (markets.CONFIGURED, 1)]))
+            started_s, cpu_s, asking_s = time.perf_counter(), _cpu_s(pool.pids()), time.process_time()
+            sweep = Sweep(Listed(trials), (markets.CONFIGURED,), rows)
+            _require_good(row for row in sweep.run(pool) if isinstance(row, Row))
+            wall_s, asking_s = time.perf_counter() - started_s, time.process_time() - asking_s
+            cpu_s = _cpu_s(pool.pids()) - cpu_s
+            held = [memory_mib(pid) for pid in pool.pids()]
+    own, proportional = (max(column) for column in zip(*held, strict=True))
+    return Measured(workers, started_s - began_s, wall_s, cpu_s, asking_s, own, proportional)
 
 
-def _require_good(pool: Local, trials: tuple[Trial, ...], numbers: tuple[int, ...]) -> None:
-    for row in pool.run([(number, trials) for number in numbers]):
+_MADE: set[tuple[str, str]] = set()
+"""Engines and kinds whose machine code is there."""
+
+
+def _require_good(rows: Iterable[Row]) -> None:
+    for row in rows:
         if row.error:
             raise RuntimeError(row.error)
 
 
-def _job(benchmark: Plan, directory: Path, engine: str) -> Job:
+def job_of(benchmark: Plan, directory: Path, engine: str, kind: str) -> Job:
+    """Return the job of sweeping the benchmark's plan, its history in `directory`."""
     return Job(
         settings=replace(benchmark.settings, keep_moves=False),
         growth=benchmark.growth,
@@ -129,7 +180,7 @@ def _job(benchmark: Plan, directory: Path, engine: str) -> Job:
         blocks=benchmark.blocks,
         end_ns=benchmark.end_ns,
         sources=(),
-        strategies=(Swept("fair_value_band", "fair_value_band", {}, ("entry_band", "size")),),
+        strategies=(Swept("fair_value_band", KINDS[kind].use, {}, ("entry_band", "size")),),
         engine=partial(runner, engine),
         chain=load(),
         simulated=markets.Simulated("bars", MINUTE_NS, True),
@@ -143,11 +194,11 @@ def _cpu_s(pids: list[int]) -> float:
     return sum(int(field[11]) + int(field[12]) for field in fields) / TICKS_PER_S
 
 
-def _memory(pid: int) -> tuple[int, int]:
-    """Return what a process holds for itself, and that with its share of what it shares, in bytes."""
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Return what a process holds for itself, and that with its share of what it shares, in MiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     held = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
-    return held["Private_Clean"] + held["Private_Dirty"], held["Pss"]
+    return (held["Private_Clean"] + held["Private_Dirty"]) / MIB, held["Pss"] / MIB
 
 
 if __name__ == "__main__":

@@ -11,23 +11,25 @@ limits and market rules only. It may be shared by threads and by forked processe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from backtests import reference
+from backtests.brief import ResultInBrief
 from backtests.compiled_engine import running
+from backtests.compiled_engine.running import Wanted
 from backtests.plan import Plan
 from backtests.reference import paused_collector
 from backtests.result import RunResult
-from bot.core.events import Fill, Mark, Notice
+from bot.core.events import Fill, Notice
 from bot.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from backtests.compiled_engine.prepared import Prepared
     from backtests.compiled_engine.running import Landing
 
-__all__ = ["NAME", "Brief", "Prepared", "is_made", "lacks", "prepare", "refuses", "run", "run_brief"]
+__all__ = ["NAME", "Brief", "Prepared", "is_made", "lacks", "make", "prepare", "refuses", "run", "run_brief"]
 
 NAME: Final = "compiled"
 
@@ -35,17 +37,18 @@ NAME: Final = "compiled"
 class Brief:
     """What a run came to, without postings: for sweeps, which look at thousands of runs. Never a RunResult.
 
-    `last` is the mark at the end. The arrays have an entry for each market event before it, as RunResult.marks has;
-    `time_ns` and `price_sat` are shared with other runs. What takes time to make is made when it is first asked for:
-    `fills`, `notices`, and `position_lots` and `equity_sat`, for which the run is made again, event by event.
+    A backtests.brief.Brief, with `fills`, `notices` and `price_sat` besides. `time_ns` and `price_sat` are shared with
+    other runs. What takes time to make is made when it is first asked for: `fills`, `notices`, and `position_lots` and
+    `equity_sat`, for which the run is made again, event by event.
     """
 
-    def __init__(self, plan: Plan, prepared: Prepared, landing: Landing) -> None:
+    def __init__(self, plan: Plan, prepared: Prepared, landing: Landing, samples: Any) -> None:
         self._plan, self._prepared, self._landing = plan, prepared, landing
         self.name = plan.strategy.name
         self.user = plan.strategy.name
         self.start_equity_sat = plan.settings.deposit_sat
         self.last = landing.last
+        self.samples = samples
 
     @property
     def sampled_sat(self) -> Any:
@@ -72,6 +75,16 @@ class Brief:
         return self._landing.notices()
 
     @property
+    def sizes(self) -> Any:
+        """Time and lots of each of the user's fills, a row each."""
+        return self._landing.sizes()
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The kinds of the user's notices."""
+        return self._landing.told()
+
+    @property
     def time_ns(self) -> Any:
         """The time of each market event."""
         return self._prepared.columns.known_ns[: self._landing.marked]
@@ -93,28 +106,10 @@ class Brief:
 
     def _marks(self) -> tuple[Any, Any]:
         if self._landing.equity_sat is None:
-            landing = running.fly(self._plan, self._prepared, keep_moves=False, keep_marks=True)
+            landing = running.fly(self._plan, self._prepared, Wanted(marks=True, samples=self.samples))
             assert landing is not None, "a run that was made once"
             self._landing = landing
         return self._landing.equity_sat, self._landing.position_lots
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """The Brief of a run that the reference engine made."""
-
-    name: str
-    user: str
-    start_equity_sat: int
-    fills: list[Fill]
-    notices: list[Notice]
-    last: Mark
-    time_ns: Any
-    price_sat: Any
-    position_lots: Any
-    equity_sat: Any
-    sampled_sat: Any
-    fall: tuple[int, int]
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -145,6 +140,22 @@ def lacks(plan: Plan) -> str | None:
     return None
 
 
+def make(plan: Plan, prepared: Prepared) -> str | None:
+    """Make all that a run of `plan` takes but is no part of it: machine code, what the model says to its strategy.
+
+    Returns why its strategy cannot be compiled, None if it can. What was made before, in this process, takes no time.
+    """
+    from backtests.compiled_engine.strategy import asking, course
+
+    try:
+        asks = asking(plan.strategy, running.lots_of(plan.settings.contract))
+    except UnsupportedError as error:
+        return error.what
+    prepared.addresses_of(asks.worths)
+    course()
+    return None
+
+
 def refuses(plan: Plan) -> str | None:
     """Return why `run` would refuse `plan`, for its strategy or its amounts; None if it runs it.
 
@@ -170,13 +181,15 @@ def run(plan: Plan, prepared: Prepared | None = None) -> RunResult:
         return replace(reference.run(plan), engine=NAME)
     with paused_collector():
         fitting = _fitting(plan, prepared)
-        landing = running.fly(plan, fitting, keep_moves=plan.settings.keep_moves, keep_marks=True)
+        landing = running.fly(plan, fitting, Wanted(plan.settings.keep_moves, marks=True, books=True))
         if landing is None:
             return replace(reference.run(plan), engine=NAME)
         return running.result(plan, fitting, landing)
 
 
-def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = None) -> Brief | Slow:
+def run_brief(
+    plan: Plan, prepared: Prepared | None = None, marked: bool = False, samples: Any = None
+) -> Brief | ResultInBrief:
     """Return what one plan came to, without postings; `marked`: the marks will be asked for. Raises as `run` does.
 
     `samples`, market events by number, each greater than the one before it, as an array of int64: the equity at these,
@@ -184,34 +197,10 @@ def run_brief(plan: Plan, prepared: Prepared | None = None, marked: bool = False
     """
     quiet = running.without_moves(plan)
     fitting = _fitting(quiet, prepared)
-    landing = running.fly(quiet, fitting, keep_moves=False, keep_marks=marked, samples=samples)
-    return _slow(quiet, samples) if landing is None else Brief(quiet, fitting, landing)
-
-
-def _slow(plan: Plan, samples: Any) -> Slow:
-    import numpy as np
-
-    result = reference.run(plan)
-    marks = np.array(result.marks[:-1], np.int64).reshape(-1, 4)
-    worths = np.concatenate(([result.start_equity_sat], marks[:, 3], [result.marks[-1].equity_sat]))
-    peaks = np.maximum.accumulate(worths)
-    deepest = int(np.argmax(peaks - worths))
-    fall = (int((peaks - worths)[deepest]), int(peaks[deepest]))
-    time_ns, price_sat, position_lots, equity_sat = (np.ascontiguousarray(marks[:, column]) for column in range(4))
-    return Slow(
-        name=plan.strategy.name,
-        user=result.user,
-        start_equity_sat=result.start_equity_sat,
-        fills=result.fills,
-        notices=result.notices,
-        last=result.marks[-1],
-        time_ns=time_ns,
-        price_sat=price_sat,
-        position_lots=position_lots,
-        equity_sat=equity_sat,
-        sampled_sat=None if samples is None else equity_sat[samples[samples < len(equity_sat)]],
-        fall=fall if fall[0] else (0, 0),
-    )
+    landing = running.fly(quiet, fitting, Wanted(marks=marked, samples=samples))
+    if landing is None:
+        return ResultInBrief(reference.run(quiet), samples)
+    return Brief(quiet, fitting, landing, samples)
 
 
 _LATEST: list[Prepared] = []

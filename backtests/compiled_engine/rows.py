@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -12,7 +12,7 @@ from bot.errors import UnsupportedError
 
 
 class Rows(Sequence[Any]):
-    """Bars or quotes in time order, each made from the table when it is asked for.
+    """Bars or quotes in time order, all made from the table when one is first asked for.
 
     `table` has a row for each field of `kind` (Bar or Quote) and a column for each event; a History can hold one in
     place of a list. Nobody writes to it.
@@ -21,6 +21,7 @@ class Rows(Sequence[Any]):
     def __init__(self, kind: type[Bar] | type[Quote], table: Any) -> None:
         self.kind = kind
         self.table = table
+        self._made: list[Any] | None = None
 
     def __len__(self) -> int:
         return int(self.table.shape[1])
@@ -32,7 +33,15 @@ class Rows(Sequence[Any]):
     def __getitem__(self, place: int | slice) -> Any:
         if isinstance(place, slice):
             return Rows(self.kind, self.table[:, place])
-        return self.kind._make(self.table[:, place].tolist())
+        return self._all()[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._all())
+
+    def _all(self) -> list[Any]:
+        if self._made is None:
+            self._made = list(map(self.kind._make, self.table.T.tolist()))
+        return self._made
 
 
 def rows_between(events: Sequence[Any], start_ns: int, end_ns: int) -> Rows:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import repeat
 from threading import local
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,15 @@ class Landing:
         """Return the notices, in words."""
         return [self._notice(*row) for row in self.notice_rows.tolist()]
 
+    def sizes(self) -> Any:
+        """Return time and lots of each of the user's fills, a row each."""
+        return self.fill_rows[self.fill_rows[:, 2] == USER][:, (0, 4)]
+
+    def told(self) -> frozenset[str]:
+        """Return the kinds of the user's notices."""
+        rows = self.notice_rows
+        return frozenset(NAMES[kind] for kind in set(rows[rows[:, 1] == USER][:, 2].tolist()))
+
     def _notice(self, time_ns: int, user: int, kind: int, code: int, text: int, *numbers: int) -> Notice:
         template = NAMES[text]
         values = [self._name(n) if named else n for n, named in zip(numbers, _named(template), strict=False)]
@@ -125,20 +134,28 @@ def _places(user: str, asset: str) -> list[str]:
     return names
 
 
-def fly(plan: Plan, prepared: Prepared, keep_moves: bool, keep_marks: bool, samples: Any = None) -> Landing | None:
+class Wanted(NamedTuple):
+    """What a run is to keep, or to have read: postings, marks, the equity at samples, orders and balances."""
+
+    moves: bool = False
+    marks: bool = False
+    books: bool = False
+    samples: Any = None
+
+
+def fly(plan: Plan, prepared: Prepared, wanted: Wanted) -> Landing | None:
     """Return what the run of a plan leaves; None where machine code gives it up and the reference engine must run it.
 
-    `samples`: the events at which the equity is asked for, and the deepest fall besides; see run_brief. Raises
-    UnsupportedError if the strategy cannot be compiled.
+    Raises UnsupportedError if the strategy cannot be compiled.
     """
     asks = asking(plan.strategy, lots_of(plan.settings.contract))
     if not 0 < plan.settings.deposit_sat <= int64_bounds(plan.settings.contract).max_notional_sat:
         return None
     while True:
-        landing = _flown(plan, prepared, asks, keep_moves, keep_marks, samples)
+        landing = _flown(plan, prepared, asks, wanted)
         if landing != NEEDS_MARKS:
             return landing if isinstance(landing, Landing) else None
-        keep_marks = True
+        wanted = wanted._replace(marks=True)
 
 
 def lots_of(contract: Contract) -> Any:
@@ -146,12 +163,11 @@ def lots_of(contract: Contract) -> Any:
     return lambda contracts: int(contracts * contract.lots_per_contract)
 
 
-def _flown(
-    plan: Plan, prepared: Prepared, asks: Asking, keep_moves: bool, keep_marks: bool, samples: Any
-) -> Landing | int:
+def _flown(plan: Plan, prepared: Prepared, asks: Asking, wanted: Wanted) -> Landing | int:
     columns_at = prepared.addresses_of(asks.worths)
     count = prepared.count
-    marks = np.empty((2, count), np.int64) if keep_marks else None
+    marks = np.empty((2, count), np.int64) if wanted.marks else None
+    samples = wanted.samples
     sampled = None if samples is None else np.empty(max(len(samples), 1), np.int64)
     settings = plan.settings
     given, tables = _given(settings.contract, settings.rules, settings.limits, settings.start_ns)
@@ -168,7 +184,7 @@ def _flown(
         "sampled_at": 0 if sampled is None else sampled.ctypes.data,
         "events": count,
         "is_bars": bool(plan.history.bars),
-        "keep_moves": keep_moves,
+        "keep_moves": wanted.moves,
         "end_ns": plan.end_ns,
         "deposit_sat": settings.deposit_sat,
     }
@@ -180,7 +196,7 @@ def _flown(
     assert tables
     if left[0] != DONE:
         return int(left[0])
-    return _landed(plan, words, base, Left(*left.tolist()), marks, sampled)
+    return _landed(plan, words, base, Left(*left.tolist()), marks, sampled, wanted.books)
 
 
 _PLACE: Final = {name: at for at, name in enumerate(Given._fields)}
@@ -234,7 +250,7 @@ def _given(contract: Contract, rules: MarketRules, limits: RiskLimits, start_ns:
     return np.array(list(values.values()), np.int64), (margin, collateral)
 
 
-def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, sampled: Any) -> Landing:
+def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, sampled: Any, books: bool) -> Landing:
     from backtests.compiled_engine.reading import Reader
 
     read = Reader(words, base, left.state_at)
@@ -245,9 +261,9 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, sampled: 
         marked=left.marked,
         fill_rows=read.rows("fills", 9),
         notice_rows=read.rows("notices", 10),
-        move_rows=read.moves(),
-        order_rows=read.orders(),
-        balances=read.balances(),
+        move_rows=read.moves() if books else None,
+        order_rows=read.orders() if books else None,
+        balances=read.balances() if books else None,
         equity_sat=None if marks is None else marks[0][: left.marked],
         position_lots=None if marks is None else marks[1][: left.marked],
         sampled_sat=None if sampled is None else sampled[: left.sampled],
@@ -256,7 +272,10 @@ def _landed(plan: Plan, words: Any, base: int, left: Left, marks: Any, sampled: 
 
 def without_moves(plan: Plan) -> Plan:
     """Return the plan with postings dropped."""
-    return replace(plan, settings=replace(plan.settings, observe=False, debug=False, keep_moves=False))
+    settings = plan.settings
+    if not (settings.observe or settings.debug or settings.keep_moves):
+        return plan
+    return replace(plan, settings=replace(settings, observe=False, debug=False, keep_moves=False))
 
 
 def result(plan: Plan, prepared: Prepared, landing: Landing) -> RunResult:

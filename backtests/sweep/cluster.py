@@ -24,6 +24,8 @@ from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import FairhashError, UnsupportedError
 
+_LARGEST_BLOCK: Final = 16
+"""The rows of a block come all at once, and are all lost with their worker."""
 CONNECT_S: Final = 10.0
 """How long a scheduler may take to answer."""
 
@@ -76,7 +78,8 @@ class Cluster:
 
         with self._connected():
             cores = max(1, sum(self._client.nthreads().values()))
-            size = 1 if self._trial_s else block_size(sum(len(trials) for _, trials in asked), cores)
+            count = sum(len(trials) for _, trials in asked)
+            size = 1 if self._trial_s else block_size(count, cores, _LARGEST_BLOCK)
             waiting = {self._submit(work): work for work in blocks_of(asked, size)}
             done = self._as_completed(list(waiting))
             for future in done:

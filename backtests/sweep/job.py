@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import strategies
 from backtests.plan import Plan
-from backtests.result import RunResult
 from backtests.sweep.limit import TooLongError, too_long, within
 from backtests.sweep.markets import CONFIGURED, Market, Simulated, kept
-from backtests.sweep.measures import Brief, Row, measured
+from backtests.sweep.measures import Row, Runner
 from backtests.sweep.space import Trial
 from bot.chain.chain import Chain
 from bot.core.events import Block
@@ -22,7 +22,7 @@ from bot.model.fees import MeanFee
 from bot.model.growth import GrowthModel
 from bot.session import SessionSettings, Strategy
 
-Engine = Callable[[Plan], Callable[[Plan], RunResult | Brief]]
+Engine = Callable[[Plan], Runner]
 """What a sweep is given from above: from the plan of a market (without a strategy) to what runs plans on it.
 
 An engine that can prepare a history does so in the first call, once for each process and market.
@@ -45,7 +45,8 @@ class Job:
 
     `strategies` are all of the configuration, in its order. `directory` is where tables of markets are kept,
     None where they come another way. `simulated` says how markets other than the configured one are made. `trial_s`
-    is how many seconds of real time a trial may take, None: as long as it does.
+    is how many seconds of real time a trial may take, None: as long as it does; what is made once, a market or machine
+    code, is not counted.
     """
 
     settings: SessionSettings
@@ -67,12 +68,21 @@ class Job:
         return self.simulated.market(self.settings.contract, self.chain, seed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A market: the plan of all trials on it, what runs them, and for which kinds of trials machine code was made."""
+
+    plan: Plan
+    runner: Runner
+    made: set[tuple[Any, ...]] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Bench:
     """A process's own workplace: the plan without its strategy, of the configured market and of the last other one."""
 
     job: Job
-    _ready: dict[int, tuple[Plan, Callable[[Plan], RunResult | Brief]]] = field(default_factory=dict)
+    _ready: dict[int, _Ready] = field(default_factory=dict)
     _loaded: dict[int, Any] = field(default_factory=dict)
 
     def rows(self, number: int, trials: tuple[Trial, ...], market: Market | None = None) -> Iterator[Row]:
@@ -81,28 +91,37 @@ class Bench:
             yield self._row(number, trial, market)
 
     def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
+        limit_s = self.job.trial_s
         try:
-            plan, run = self._market(number, market)  # preparing it is no part of the trial's time
-
-            def tried() -> Row:
-                result = run(replace(plan, strategy=self._strategy(trial)))
-                return measured(result, plan.settings.start_ns, trial.number, number)
-
-            return within(self.job.trial_s, tried)
+            ready = self._market(number, market)  # preparing it is no part of the trial's time
+            if limit_s is not None:
+                self._make(ready, trial, limit_s)  # nor is making its machine code
+            return within(limit_s, partial(self._run, ready, trial, number))
         except TooLongError:
-            assert self.job.trial_s is not None
-            return Row(trial.number, number, error=too_long(self.job.trial_s))
+            assert limit_s is not None
+            return Row(trial.number, number, error=too_long(limit_s))
         except Exception as error:  # noqa: BLE001 - whatever fails in one trial is that trial's result, by name
             text = str(error) if isinstance(error, StrategyError) else cause(error)
             return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
 
-    def _market(self, number: int, market: Market | None) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
+    def _run(self, ready: _Ready, trial: Trial, number: int) -> Row:
+        return ready.runner.row(replace(ready.plan, strategy=self._strategy(trial)), trial.number, number)
+
+    def _make(self, ready: _Ready, trial: Trial, limit_s: float) -> None:
+        """Make what the trial's run takes and others find made, once; to make its parameters is limited too."""
+        kind = trial.strategy, *map(type, trial.values)
+        if ready.runner.make is not None and kind not in ready.made:
+            strategy = within(limit_s, partial(self._strategy, trial))
+            ready.runner.make(replace(ready.plan, strategy=strategy))
+            ready.made.add(kind)
+
+    def _market(self, number: int, market: Market | None) -> _Ready:
         ready = self._ready.get(number)
         if ready is None:
             for other in [other for other in self._ready if other != CONFIGURED]:
                 del self._ready[other]
             plan = self._prepared(number, market)
-            ready = self._ready[number] = plan, self.job.engine(plan)
+            ready = self._ready[number] = _Ready(plan, self.job.engine(plan))
         return ready
 
     def _prepared(self, number: int, market: Market | None) -> Plan:

@@ -1,7 +1,9 @@
 """Worker processes on this machine, started afresh (never forked: what they need comes through a pipe or a file).
 
-Each worker is told one block of work at a time and answers row by row. A worker that dies costs nothing but time: its
-rows are here already, the trial it died in is given to another once more, and only then called failed.
+Each worker is told one block of work at a time and answers with rows as they come, those of a few milliseconds at
+once: a message takes as long as a short trial. A worker that dies costs nothing but time: its rows are here already but
+for those of the last moment, which are made again; the trial that it died in, of which a word of memory tells that it
+shares with us, is given to another once more, and only then called failed.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from ctypes import c_longlong
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from time import monotonic
 from typing import Any, Final
 
 from backtests.sweep.job import Bench, Job
@@ -27,16 +31,23 @@ from backtests.sweep.run import Work
 from backtests.sweep.space import Trial
 from bot.errors import FairhashError, HistoryError, Problem
 
-_LARGEST_BLOCK: Final = 16
+_LARGEST_BLOCK: Final = 64
 _CHANCES: Final = 2
+_TOGETHER_S: Final = 0.02
+"""Rows that are made within so many seconds travel together. It is all that the clock decides here."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process and what it was told to do: `left` are the trials of its block that it has not answered."""
+    """A process and what it was told to do: `left` are the trials of its block that it has not answered.
+
+    `reached` holds the place in the block of the trial that it is at, `answered` counts those whose rows are here.
+    """
 
     process: BaseProcess
     pipe: Connection
+    reached: Any
+    answered: int = 0
     market: int = 0
     left: deque[Trial] = field(default_factory=deque)
     simulates: bool = False
@@ -97,9 +108,11 @@ class Local:
                 except (EOFError, ConnectionResetError):
                     yield from self._bury(worker, work)
                     continue
-                if isinstance(answer, Row):
-                    worker.left.popleft()
-                    yield answer
+                if isinstance(answer, list):
+                    for row in answer:
+                        worker.left.popleft()
+                        worker.answered += 1
+                        yield row
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
@@ -116,15 +129,17 @@ class Local:
             return None
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._pickled), daemon=True)
+        reached = context.RawValue(c_longlong, 0)
+        process = context.Process(target=serve, args=(theirs, self._pickled, reached), daemon=True)
         process.start()
         theirs.close()
-        self._workers.append(_Worker(process, ours))
+        self._workers.append(_Worker(process, ours, reached))
         return self._workers[-1]
 
     def _give(self, worker: _Worker, work: Work) -> None:
         worker.market, worker.left = work[0], deque(work[1])
         worker.simulates, worker.busy = not work[1], True
+        worker.answered = worker.reached.value = 0
         with suppress(BrokenPipeError, ConnectionResetError):  # it died idle, as reading its pipe will say
             worker.pipe.send(work)
 
@@ -135,17 +150,25 @@ class Local:
         self._workers.remove(worker)
         if not worker.left and not worker.simulates:
             return  # it had answered all, and only not said so
-        key = (worker.market, -1 if worker.simulates else worker.left[0].number)
+        done = worker.reached.value - worker.answered  # trials that it was past, and whose rows went with it
+        place = min(done, len(worker.left) - 1)
+        key = (worker.market, -1 if worker.simulates else worker.left[place].number)
         self._deaths[key] = self._deaths.get(key, 0) + 1
         if worker.process.exitcode == -ENDED_BY and self._job.trial_s is not None and worker.left:
-            yield Row(worker.left.popleft().number, worker.market, error=too_long(self._job.trial_s))
+            yield self._failed(worker, place, too_long(self._job.trial_s))
         elif self._deaths[key] >= _CHANCES:
             how = f"{_CHANCES} worker processes died in it, the last with exit code {worker.process.exitcode}"
             if worker.simulates:
                 raise not_simulated(f"market {worker.market}: {how}")
-            yield Row(worker.left.popleft().number, worker.market, error=f"{WORKER_DIED}: {how}")
+            yield self._failed(worker, place, f"{WORKER_DIED}: {how}")
         if worker.left or worker.simulates:
             work.appendleft((worker.market, tuple(worker.left)))
+
+    def _failed(self, worker: _Worker, place: int, error: str) -> Row:
+        """Return the row of a trial that a worker died in, and take it off what it had left."""
+        number = worker.left[place].number
+        del worker.left[place]
+        return Row(number, worker.market, error=error)
 
 
 def not_simulated(why: str) -> HistoryError:
@@ -153,9 +176,9 @@ def not_simulated(why: str) -> HistoryError:
     return HistoryError([Problem("--seeds", why, "mend that, or leave --seeds out")])
 
 
-def block_size(trials: int, workers: int) -> int:
+def block_size(trials: int, workers: int, largest: int = _LARGEST_BLOCK) -> int:
     """Return how many trials a worker is given at once: few enough that all are busy to the end."""
-    return max(1, min(_LARGEST_BLOCK, trials // (workers * 4)))  # rounded down
+    return max(1, min(largest, trials // (workers * 4)))  # rounded down
 
 
 def blocks_of(asked: Sequence[Work], size: int) -> Iterator[Work]:
@@ -165,8 +188,8 @@ def blocks_of(asked: Sequence[Work], size: int) -> Iterator[Work]:
             yield market, trials[at : at + size]
 
 
-def serve(pipe: Connection, pickled: bytes) -> None:
-    """Answer work until the pipe is closed: the life of a worker process."""
+def serve(pipe: Connection, pickled: bytes, reached: Any) -> None:
+    """Answer work until the pipe is closed: the life of a worker process. `reached` tells which trial it is at."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that asks decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
@@ -177,7 +200,7 @@ def serve(pipe: Connection, pickled: bytes) -> None:
         except (EOFError, ConnectionResetError):
             return
         try:
-            for answer in _done(bench, market, trials):
+            for answer in _done(bench, market, trials, reached):
                 pipe.send(answer)
         except (BrokenPipeError, ConnectionResetError):
             return
@@ -191,9 +214,9 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _done(bench: Bench, market: int, trials: tuple[Trial, ...]) -> Iterator[Any]:
+def _done(bench: Bench, market: int, trials: tuple[Trial, ...], reached: Any) -> Iterator[Any]:
     if trials:
-        yield from bench.rows(market, trials)
+        yield from _rows(bench, market, trials, reached)
         yield None
         return
     assert bench.job.directory is not None
@@ -203,3 +226,16 @@ def _done(bench: Bench, market: int, trials: tuple[Trial, ...]) -> Iterator[Any]
         yield f"market {market}: {error}"
     else:
         yield market
+
+
+def _rows(bench: Bench, market: int, trials: tuple[Trial, ...], reached: Any) -> Iterator[list[Row]]:
+    """Yield the rows of a block, those of a moment together."""
+    rows: list[Row] = []
+    began_s = monotonic()
+    for place, row in enumerate(bench.rows(market, trials), 1):
+        rows.append(row)
+        reached.value = place
+        now_s = monotonic()
+        if now_s - began_s >= _TOGETHER_S or place == len(trials):
+            yield rows
+            rows, began_s = [], now_s

@@ -1,7 +1,8 @@
 """Histories as plain tables of 64-bit integers in files, mapped into every process: one copy in memory for all.
 
-A process makes rows of a table when it needs that market, and keeps the configured one and the last other one, so its
-memory does not grow with the number of markets.
+Tables lie in files column by column, as the compiled engine reads them. An engine in Python makes rows of a table when
+it needs that market; a process keeps those of the configured one and of the last other one, so its memory does not grow
+with the number of markets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from backtests.compiled_engine.rows import Rows
 from bot.chain.chain import Chain
 from bot.core.contract import Contract
 from bot.core.events import Bar, Quote, SwapRate
@@ -40,9 +42,10 @@ class Market:
     def history(self, sources: tuple[Source, ...], simulated: bool) -> History:
         """Return the history that the tables hold."""
         rates = [SwapRate(*row) for row in self.rates.tolist()]
-        if self.kind == BARS:
-            return History([Bar(*row) for row in self.rows.tolist()], [], rates, simulated, sources)
-        return History([], [Quote(*row) for row in self.rows.tolist()], rates, simulated, sources)
+        if not len(self.rows):
+            return History([], [], rates, simulated, sources)
+        events: Any = Rows(Bar if self.kind == BARS else Quote, self.rows.T)
+        return History(*((events, []) if self.kind == BARS else ([], events)), rates, simulated, sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def keep(market: Market, directory: Path, number: int) -> None:
         scratch = path.with_suffix(f".{os.getpid()}")
         try:
             with scratch.open("wb") as file:
-                np.save(file, table, allow_pickle=False)
+                np.save(file, np.asfortranarray(table), allow_pickle=False)
             scratch.replace(path)
         except OSError as error:
             what = f"a market's table cannot be written: {error.strerror or error}"

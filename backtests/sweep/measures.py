@@ -1,24 +1,26 @@
-"""A run as one row: the measures of backtests.metrics, from arrays of marks, in a fraction of the time.
+"""A run as one row: the measures of backtests.metrics, from a few samples of equity, in a fraction of the time.
 
-Whole numbers stay whole and floats go through the same functions, so a row equals what a backtest prints to the last
-bit; only finding the samples and the deepest fall among a hundred thousand marks is left to numpy.
+Whole numbers stay whole, and floats go through the same operations in the same order, so a row equals what a backtest
+prints to the last bit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from backtests.metrics import MAX_SAMPLES, NS_PER_HOUR, period_returns, periods_per_year, sharpe
+from backtests.brief import Brief, Integers, ResultInBrief
+from backtests.exact import fsum
+from backtests.metrics import period_returns, sharpe
+from backtests.plan import Plan
 from backtests.result import RunResult
 from backtests.sweep.markets import CONFIGURED
-from bot.core.events import Fill, Mark, Notice
-from bot.core.units import NS_PER_DAY
-
-Integers = npt.NDArray[np.int64]
+from backtests.sweep.timeline import Sampling, Timeline, sampling_of
 
 TIMED_OUT: Final = "TimedOut"
 WORKER_DIED: Final = "WorkerDied"
@@ -48,151 +50,108 @@ class Row:
     liquidated: bool = False
     daily_sat: tuple[int, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Row, _values(self)  # what another process is sent: half of what pickle does by itself
 
-class Brief(Protocol):
-    """What a row is made of, which an engine may return instead of a whole result.
 
-    The arrays are those of the marks before the last one, in time order.
-    """
-
-    @property
-    def user(self) -> str:
-        """The strategy's owner name."""
-        ...
-
-    @property
-    def start_equity_sat(self) -> int:
-        """The deposit."""
-        ...
-
-    @property
-    def fills(self) -> list[Fill]:
-        """All fills."""
-        ...
-
-    @property
-    def notices(self) -> list[Notice]:
-        """All notices."""
-        ...
-
-    @property
-    def last(self) -> Mark:
-        """The mark at the end."""
-        ...
-
-    @property
-    def time_ns(self) -> Any:
-        """Times of marks."""
-        ...
-
-    @property
-    def position_lots(self) -> Any:
-        """Positions at marks."""
-        ...
-
-    @property
-    def equity_sat(self) -> Any:
-        """Equity at marks."""
-        ...
+_values: Final[Callable[[Row], tuple[Any, ...]]] = attrgetter(*(field.name for field in fields(Row)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Marks:
-    """What a run left, all of its marks in the arrays."""
+class Runner:
+    """What runs plans on one history and makes rows of them.
 
-    user: str
-    start_equity_sat: int
-    fills: list[Fill]
-    notices: list[Notice]
-    time_ns: Integers
-    position_lots: Integers
-    equity_sat: Integers
+    `timeline` is of that history, for an engine's briefs. `make` makes what the run of a plan takes and later runs will
+    find made: it may be called before.
+    """
+
+    run: Callable[[Plan], RunResult | Brief]
+    timeline: Timeline | None = None
+    make: Callable[[Plan], object] | None = None
+
+    def row(self, plan: Plan, trial: int = 0, market: int = CONFIGURED) -> Row:
+        """Return the row of one plan."""
+        return measured(self.run(plan), plan.settings.start_ns, trial, market, self.timeline)
 
 
-def _marks_of(result: RunResult | Brief) -> _Marks:
-    if isinstance(result, RunResult):
-        marks = np.array(list(result.marks), dtype=np.int64)
-        columns = [np.ascontiguousarray(marks[:, column]) for column in (0, 2, 3)]
+def measured(
+    result: RunResult | Brief, start_ns: int, trial: int, market: int, timeline: Timeline | None = None
+) -> Row:
+    """Return the row of a run that began at `start_ns`. Its profit is final equity - deposit: nothing else flows.
+
+    `timeline` is that of the history, where many runs on it are measured.
+    """
+    brief = ResultInBrief(result) if isinstance(result, RunResult) else result
+    start_sat, last, times_ns = brief.start_equity_sat, brief.last, brief.time_ns
+    if timeline is None:
+        sampling = sampling_of(times_ns, last.time_ns, start_ns)
     else:
-        last = result.last
-        columns = [
-            np.append(result.time_ns, last.time_ns),
-            np.append(result.position_lots, last.position_lots),
-            np.append(result.equity_sat, last.equity_sat),
-        ]
-    return _Marks(result.user, result.start_equity_sat, result.fills, result.notices, *columns)
-
-
-def measured(result: RunResult | Brief, start_ns: int, trial: int, market: int) -> Row:
-    """Return the row of a run that began at `start_ns`. Its profit is final equity - deposit: nothing else flows."""
-    return _measured(_marks_of(result), start_ns, trial, market)
-
-
-def _measured(brief: _Marks, start_ns: int, trial: int, market: int) -> Row:
-    start_sat = brief.start_equity_sat
-    times, equity = brief.time_ns, brief.equity_sat
-    if times[0] > start_ns:
-        times = np.concatenate(([start_ns], times))
-        equity = np.concatenate(([start_sat], equity))
-    net_sat = int(equity[-1]) - start_sat
-    sampled = _samples(times, equity)
-    depth_sat, depth_frac = _fall(equity)
+        sampling = timeline.sampling(len(times_ns), last.time_ns)
+    sampled = _sampled(brief, sampling)
+    net_sat = last.equity_sat - start_sat
+    depth_sat, peak_sat = brief.fall
+    told = brief.told
     return Row(
         trial=trial,
         market=market,
         net_sat=net_sat,
         return_frac=net_sat / start_sat if start_sat > 0 else 0.0,
-        sharpe_year=sharpe(period_returns(sampled, ()), periods_per_year([time_ns for time_ns, _ in sampled])),
+        sharpe_year=_sharpe(sampled, sampling.periods),
         drawdown_sat=depth_sat,
-        drawdown_frac=depth_frac,
-        trades=_trades(brief),
-        liquidated=any(notice.kind == "liquidation" and notice.user == brief.user for notice in brief.notices),
-        daily_sat=(start_sat, *equity[_lasts(times, NS_PER_DAY)].tolist()) if market == CONFIGURED else (),
+        drawdown_frac=_fraction(depth_sat, peak_sat),
+        trades=_trades(brief, told),
+        liquidated="liquidation" in told,
+        daily_sat=(start_sat, *sampled[sampling.days].tolist()) if market == CONFIGURED else (),
     )
 
 
-def _samples(times: Integers, equity: Integers) -> list[tuple[int, int]]:
-    """Return the points that backtests.metrics.sample takes: every mark, else the last of each hour, or day."""
-    for step_ns in (1, NS_PER_HOUR, NS_PER_DAY):
-        lasts = _lasts(times, step_ns)
-        first = lasts[:0] if lasts[0] == 0 else [0]
-        if len(lasts) + len(first) <= MAX_SAMPLES or step_ns == NS_PER_DAY:
-            break
-    chosen = np.concatenate((first, lasts)).astype(np.intp)
-    return list(zip(times[chosen].tolist(), equity[chosen].tolist(), strict=True))
+def _sampled(brief: Brief, sampling: Sampling) -> Integers:
+    """Return the samples of equity: those that the run was asked for, or out of all its marks if it ended otherwise."""
+    was_asked = brief.samples is sampling.events
+    marks = brief.sampled_sat if was_asked else brief.equity_sat[sampling.events]
+    start, last = (brief.start_equity_sat,), (brief.last.equity_sat,)
+    return np.concatenate((start, marks, last) if sampling.is_late else (marks, last))
 
 
-def _lasts(times: Integers, step_ns: int) -> npt.NDArray[np.intp]:
-    """Return the index of the last of the times in each step, rounded down: UTC hours or days."""
-    steps = times // step_ns
-    return np.append(np.flatnonzero(steps[1:] != steps[:-1]), len(times) - 1)
+def _sharpe(sampled: Integers, periods: float | None) -> float | None:
+    """Return what backtests.metrics.sharpe does of these samples, to the last bit."""
+    if len(sampled) < 3 or periods is None or int(sampled[:-1].min()) <= 0:
+        return None
+    if max(int(sampled.max()), -int(sampled[-1])) > _EXACT_SAT:
+        return sharpe(period_returns(list(enumerate(sampled.tolist())), ()), periods)
+    returns = sampled[1:] / sampled[:-1] - 1.0
+    mean = fsum(returns) / len(returns)
+    apart = returns - mean
+    deviation = math.sqrt(fsum(apart * apart) / (len(returns) - 1))
+    return mean / deviation * math.sqrt(periods) if deviation > 0 else None
 
 
-def _fall(equity: Integers) -> tuple[int, float | None]:
-    """Return the deepest fall from a peak before it in satoshi, and as a fraction of that peak."""
-    peaks = np.maximum.accumulate(equity)
-    falls = peaks - equity
-    at = int(np.argmax(falls))
-    depth_sat, peak_sat = int(falls[at]), int(peaks[at])
+_EXACT_SAT: Final = 1 << 53
+"""Up to here every whole number is a float, and the quotient of two is rounded as Python rounds it."""
+
+
+def _fraction(depth_sat: int, peak_sat: int) -> float | None:
+    """Return a fall as a fraction of the peak before it."""
     if depth_sat == 0:
-        return 0, 0.0
-    return depth_sat, depth_sat / peak_sat if peak_sat > 0 else None
+        return 0.0
+    return depth_sat / peak_sat if peak_sat > 0 else None
 
 
-def _trades(brief: _Marks) -> int:
+def _trades(brief: Brief, told: frozenset[str]) -> int:
     """Return how often a position was opened, from flat or by turning its sign, as backtests.attribution counts.
 
     Fills say so. Only collateral that the venue sold changes a position without one before expiry; marks tell of it.
     """
-    fills = [(fill.time_ns, fill.size_lots) for fill in brief.fills if fill.user == brief.user]
-    if any(notice.kind == "collateral" and notice.user == brief.user for notice in brief.notices):
-        fills = _with_sold(fills, list(zip(brief.time_ns.tolist(), brief.position_lots.tolist(), strict=True)))
-    held = count = 0
-    for _, lots in fills:
-        after = held + lots
-        count += after != 0 and (held == 0 or (held < 0) != (after < 0))
-        held = after
-    return count
+    sizes = brief.sizes
+    lots = sizes[:, 1]
+    if "collateral" in told:
+        last = brief.last
+        marks = [*zip(brief.time_ns.tolist(), brief.position_lots.tolist(), strict=True)]
+        sold = _with_sold(list(map(tuple, sizes.tolist())), [*marks, (last.time_ns, last.position_lots)])
+        lots = np.array([size for _, size in sold], np.int64)
+    side = np.sign(lots.cumsum())
+    before = np.concatenate(((0,), side[:-1]))
+    return int(np.count_nonzero((side != 0) & (side != before)))
 
 
 def _with_sold(fills: list[tuple[int, int]], marks: list[tuple[int, int]]) -> list[tuple[int, int]]:

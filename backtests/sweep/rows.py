@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, get_args, get_type_hints
@@ -23,6 +23,7 @@ from bot.errors import OutputError, Problem
 FORMAT: Final = "fairhash sweep rows 1"
 ROWS: Final = "rows.jsonl"
 SYNC_ROWS: Final = 64
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _FIELDS: Final = tuple(field.name for field in fields(Row))
 _KINDS: Final = get_type_hints(Row)
 _DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
@@ -74,7 +75,7 @@ class Rows:
     def add(self, row: Row) -> None:
         """Write a row; once this returns, a kill of the process does not lose it."""
         self.found[row.trial, row.market] = row
-        self._write({name: value for name, value in asdict(row).items() if value != _DEFAULTS[name]})
+        self._write({name: value for name in _FIELDS if (value := getattr(row, name)) != _DEFAULTS[name]})
         self._unsynced += 1
         if self._unsynced >= SYNC_ROWS:
             self._sync()
@@ -134,7 +135,7 @@ class Rows:
             raise _refused(self.path, what, "restore them to go on with it, or choose another --out")
 
     def _write(self, content: dict[str, Any]) -> None:
-        line = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        line = _ENCODER.encode(content) + "\n"
         try:
             self._file.write(line.encode("utf-8", "backslashreplace"))
             self._file.flush()

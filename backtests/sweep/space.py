@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bot.errors import ConfigError, Problem
 from bot.fields import Range, declared_settings
@@ -89,8 +89,7 @@ class Axis:
         return min(max(int(found), span.low), span.high)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """One set of parameters to try: `number` counts over the whole sweep, `strategy` is its place in the configuration.
 
     `values` go with the axes of the strategy's space.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 MOST_SEEDS: Final = 10_000
 MOST_WORKERS: Final = 512
 LEAST_TRIAL_S: Final = 0.1
-COMPILING_S: Final = 60
-"""A limit of so many seconds leaves time to compile a strategy on a busy machine."""
 MOST_TRIAL_S: Final = 1_000_000
 
 
@@ -84,12 +82,8 @@ def _run(made: Sweep, run: Run, spaces: tuple[Space, ...], directory: Path, opti
 
 
 def _workers(run: Run, spaces: tuple[Space, ...], tables: Path, options: Namespace) -> Local | Cluster:
-    from bot.config_settings import COMPILED
     from bot.studies.sweep import job_of
 
-    if run.engine == COMPILED and (options.trial_seconds or COMPILING_S) < COMPILING_S:
-        what = "the first trial of a strategy on a worker compiles it, or loads what was compiled: that counts"
-        progress(f"--trial-seconds {options.trial_seconds:g}: {what}; {COMPILING_S} or more leave time for it")
     job = replace(job_of(run, spaces, tables), trial_s=options.trial_seconds)
     if options.cluster is not None:
         from backtests.sweep.cluster import Cluster

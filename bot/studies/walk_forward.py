@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from backtests.output import btc_text
 from backtests.plan import Plan
-from backtests.result import RunResult
-from backtests.sweep.measures import Brief
+from backtests.sweep.measures import Runner
 from backtests.sweep.space import Space, Trial, at_random, grid, spaces_of
 from backtests.walk_forward import (
     EXPANDING,
@@ -23,7 +22,6 @@ from backtests.walk_forward import (
     days_of,
     interval_of,
     profits_sat,
-    scored,
     stitched,
     windows,
     with_params,
@@ -33,10 +31,12 @@ from bot.core.units import NS_PER_DAY
 from bot.errors import ConfigError, Problem, StrategyError
 from bot.history.fields import iso_utc
 from bot.run import Run, load_run, run_plan
-from bot.studies.many_runs import bounded, chosen, in_processes, runner, with_engine
+from bot.studies.many_runs import AHEAD, bounded, chosen, in_processes, runner, with_engine
 
 MODES: Final = (ROLLING, EXPANDING)
 SCORES: Final = ("net", "sharpe")
+MOST_TOGETHER: Final = 64
+"""Tasks of which a process is told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ def walk(
     plans = [run.plans[space.strategy] for space in spaces]
     run, by = with_engine(run, plans, engine, whole)
     progress(f"{len(found)} windows, {len(trials)} trials in each: {len(tasks)} runs, {workers} processes, {by}")
-    rows = list(in_processes(_run, tasks, workers, start=_prepare, start_with=(config, run.engine)))
+    together = max(1, min(MOST_TOGETHER, len(tasks) // (workers * AHEAD)))  # rounded down
+    rows = list(in_processes(_run, tasks, workers, start=_prepare, start_with=(config, run.engine), together=together))
     walked = []
     for space in spaces:
         mine = [(task, row) for task, row in zip(tasks, rows, strict=True) if task.trial.strategy == space.strategy]
@@ -145,23 +146,29 @@ def _prepare(config: Path, engine: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def _part(strategy: int, window: Window) -> tuple[Plan, Callable[[Plan], RunResult | Brief]]:
-    """Return a strategy's plan on a train window, and what runs its trials there: tasks come window by window."""
+def _part(window: Window) -> tuple[Plan, Runner]:
+    """Return the plan of a train window, and what runs its trials: tasks come window by window.
+
+    All strategies of a configuration share it: they differ in nothing else.
+    """
     (run,) = _AT_WORK
-    part = between(run.plans[strategy], window.train_ns, window.test_ns)
+    part = between(run.plans[0], window.train_ns, window.test_ns)
     return part, runner(run.engine, part)
 
 
 def _run(task: Task) -> Scored:
-    return score_of(*_part(task.trial.strategy, task.window), task.arguments)
+    (run,) = _AT_WORK
+    part, by = _part(task.window)
+    return score_of(replace(part, strategy=run.plans[task.trial.strategy].strategy), by, task.arguments)
 
 
-def score_of(part: Plan, run: Callable[[Plan], RunResult | Brief], arguments: dict[str, Any]) -> Scored:
+def score_of(part: Plan, runner: Runner, arguments: dict[str, Any]) -> Scored:
     """Return what parameters do on the train window that `part` is; where they fail, how."""
     try:
-        return scored(run(with_params(part, arguments)), part.settings.start_ns)
+        row = runner.row(with_params(part, arguments))
     except StrategyError as error:
         return Scored(error=str(error))
+    return Scored(row.net_sat, row.sharpe_year)
 
 
 def best_of(found: Sequence[tuple[Trial, Scored]], score: str) -> tuple[Trial, Scored]:

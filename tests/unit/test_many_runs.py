@@ -37,6 +37,14 @@ def test_results_come_in_the_order_of_the_tasks_from_other_processes() -> None:
     assert os.getpid() not in {pid for _, pid in found} and len({pid for _, pid in found}) <= 2
 
 
+@pytest.mark.parametrize("together", [1, 5, 100])
+def test_tasks_that_go_together_change_neither_results_nor_their_order(together: int) -> None:
+    found = list(in_processes(slower_first, range(12), 2, together=together))
+    assert [number for number, _ in found] == list(range(12))
+    by = [pid for _, pid in found]
+    assert all(len(set(by[at : at + together])) == 1 for at in range(0, 12, together))
+
+
 def test_every_task_can_have_a_process_of_its_own() -> None:
     assert len({pid for _, pid in in_processes(slower_first, range(3), 2, fresh=True)}) == 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,7 @@ from bot.cli import main
 from bot.core.units import INT64_MAX
 from bot.run import engine_for, load_run, run_plan
 from bot.session import Strategy
+from bot.studies import many_runs
 from bot.studies.many_runs import runner
 from bot.studies.sweep import job_of
 from strategies.view import Target, View
@@ -41,7 +43,7 @@ def decide(view, params):
 
 def rows(plan: object) -> list[Row]:
     run = replace(plan, settings=replace(plan.settings, debug=False, observe=False, keep_moves=False))  # type: ignore
-    return [measured(runner(engine, run)(run), run.settings.start_ns, 0, 0) for engine in ("reference", "compiled")]
+    return [runner(engine, run).row(run) for engine in ("reference", "compiled")]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -129,6 +131,27 @@ def test_auto_counts_all_runs(monkeypatch: pytest.MonkeyPatch, made: bool) -> No
     assert engine_for([plan], "auto", 20_000) == ("compiled", "")
     assert engine_for([plan], "compiled", 1) == ("compiled", "")
     assert engine_for([plan], "backtrader", 2_000) == ("backtrader", "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "made", "by"), [("compiled", False, 1), ("compiled", True, 0), ("reference", False, 0)]
+)
+def test_code_that_all_strategies_share_is_made_before_there_are_workers(
+    monkeypatch: pytest.MonkeyPatch, engine: str, made: bool, by: int
+) -> None:
+    """Each worker would make it otherwise, all at once, and take a gigabyte for that."""
+    began: list[tuple[Any, int]] = []
+
+    def in_processes(work: Any, tasks: Any, workers: int) -> list[Any]:
+        began.append((work, workers))
+        return []
+
+    monkeypatch.setattr(compiled_engine, "is_made", lambda: made)
+    monkeypatch.setattr(many_runs, "in_processes", in_processes)
+    run = load_run(ROOT / "config.yaml")
+    run, words = many_runs.with_engine(run, run.plans[:1], engine, 2_000)
+    assert (run.engine, words) == (engine, f"{engine} engine")
+    assert began == [(many_runs._make, 1)] * by
 
 
 def test_a_row_knows_the_fees_of_the_days_before(tmp_path: Path) -> None:

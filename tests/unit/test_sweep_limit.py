@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backtests.sweep import markets
+from backtests.sweep.job import Bench
 from backtests.sweep.limit import TooLongError, within
 from backtests.sweep.local import Local
 from backtests.sweep.measures import Row
@@ -118,14 +119,31 @@ def test_the_worker_lives_on_where_python_runs(config: Path) -> None:
 def test_machine_code_that_never_ends_is_given_up_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And making it is no part of a trial's time: it takes longer than this limit, even where it was kept."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spins_in_a_sweep.py").write_text(COMPILABLE)
     config = swept(tmp_path, "spins_in_a_sweep", "0, 1, 2")
-    flags = ["--workers", "1", "--engine", "compiled", "--trial-seconds", "3", "--out", "out"]
+    flags = ["--workers", "1", "--engine", "compiled", "--trial-seconds", "0.4", "--out", "out"]
     assert main(["sweep", str(config), "--grid", *flags]) == 0
-    said = capsys.readouterr().err
-    assert "compiled engine\n" in said and "--trial-seconds 3: the first trial of a strategy on a worker" in said
-    assert errors(tmp_path / "out") == {0: "", 1: "TimedOut: the trial took longer than 3 s", 2: ""}
+    assert "compiled engine\n" in capsys.readouterr().err
+    assert errors(tmp_path / "out") == {0: "", 1: "TimedOut: the trial took longer than 0.4 s", 2: ""}
+
+
+def test_what_cannot_be_compiled_runs_in_the_reference_engine_under_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = COMPILABLE.replace("return Target(lots)", "return Target(0)._replace(position_lots=lots)")
+    (tmp_path / "unmade_in_a_sweep.py").write_text(text)
+    config = swept(tmp_path, "unmade_in_a_sweep", "0, 1, 2")
+    run = load_run(config, "reference")
+    spaces = spaces_of(run.settings.strategies, str(config))
+    markets.keep(markets.of_history(run.history), tmp_path, markets.CONFIGURED)
+    jobs = [replace(job_of(replace(run, engine=by), spaces, tmp_path), trial_s=5.0) for by in ("reference", "compiled")]
+    trials = (Trial(0, 0, (0,)), Trial(1, 0, (2,)))
+    found = [list(Bench(job).rows(markets.CONFIGURED, trials)) for job in jobs]
+    assert found[0] == found[1] and not any(row.error for row in found[0])
+    assert found[0][1].net_sat != 0
 
 
 def test_nothing_strikes_after_the_end() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from backtests import reference
 from backtests.bias import Change, decisions_of, with_other_future
 from backtests.plan import Plan
+from backtests.sweep.measures import Runner
 from backtests.sweep.space import Trial, grid, spaces_of
 from backtests.walk_forward import (
     Schedule,
@@ -155,7 +156,7 @@ MARGINS = (0.0, 0.05, 0.2)
 
 def rows_of(plan: Plan, window: Window) -> list[Scored]:
     part = between(plan, window.train_ns, window.test_ns)
-    return [score_of(part, reference.run, {"margin": margin}) for margin in MARGINS]
+    return [score_of(part, Runner(reference.run), {"margin": margin}) for margin in MARGINS]
 
 
 @cache
@@ -295,5 +296,5 @@ def test_a_trial_that_fails_is_a_row_that_says_so() -> None:
 
     broken = replace(plan, strategy=replace(plan.strategy, decide=fail))
     part = between(broken, plan.settings.start_ns, plan.settings.start_ns + DAY)
-    row = score_of(part, reference.run, {})
+    row = score_of(part, Runner(reference.run), {})
     assert "nothing to divide by" in row.error
