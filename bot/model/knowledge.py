@@ -6,7 +6,7 @@ It is told of blocks in their order and never looks ahead, because nobody can ha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain as joined
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Final
@@ -97,12 +97,13 @@ class ChainKnowledge:
         """Expect the payouts that `path` expects."""
         from bot.model.path_growth import expected_steps, first_growth
 
-        self.path, self.steps, self.growth = path, expected_steps(path), first_growth(path)
+        self.path, self.steps = path, expected_steps(path)
+        self.growth = first_growth(self.steps)
 
     def _sharpen(self, height: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
         gaps = height % BLOCKS_PER_EPOCH
-        if path_model(self._growth_model) is None or gaps == 0 or gaps % SHARPEN_BLOCKS:
+        if gaps % SHARPEN_BLOCKS or gaps == 0 or self.path is None:
             return False
         return time_ns > self.epoch_start_ns and self._look(gaps, time_ns)
 
@@ -152,6 +153,8 @@ class ChainKnowledge:
 
     def _begins_epoch(self, block: Block) -> bool:
         first = block.height % BLOCKS_PER_EPOCH == 0
+        if not first and self._height is not None and block.height == self._height + 1:
+            return False  # what nearly every block is told after one look
         is_known = first and not self._fees and block.header_time_s * NS_PER_S == self.epoch_start_ns
         if self._height is None:
             return first and not is_known
@@ -225,6 +228,31 @@ def path_model(model: GrowthModel) -> PathGrowth | None:
     from bot.model.path_growth import PATH_MODELS
 
     return PATH_MODELS[model.name]
+
+
+def forecast_ahead(
+    growth: GrowthModel,
+    past_epochs: Sequence[tuple[int, int]],
+    blocks: Iterable[Block],
+    until_ns: int,
+    network: Network = MAINNET,
+) -> None:
+    """Make at once the forecasts that a `ChainKnowledge` will ask for, one at a time, as it learns `blocks`.
+
+    Where the epochs from the genesis block on are known; elsewhere they are made as they are asked for. What one
+    knows does not change by it, only when the work is done.
+    """
+    model = path_model(growth)
+    if model is None or not past_epochs or past_epochs[0][0] != network.genesis_time_s:
+        return
+    known = len(past_epochs) - 1
+    coming = [(b.header_time_s, b.bits) for b in blocks if b.height % BLOCKS_PER_EPOCH == 0]
+    epochs = [*past_epochs, *(epoch for epoch in coming if epoch[0] > past_epochs[-1][0])]
+    oldest = max(known - growth.uses_retargets, 0)
+    targets = [target_from_bits(bits, f"epoch of {at} s", network.max_target) for at, bits in epochs[oldest:]]
+    ratios = [log_ratio(before, after) for before, after in pairwise(targets)]
+    left_s = [(until_ns - start_s * NS_PER_S) / NS_PER_S for start_s, _ in epochs]
+    model.forecast_ahead([(ratios[: at - oldest], at, left_s[at]) for at in range(known, len(epochs))])
 
 
 def _era_after(height: int) -> int:

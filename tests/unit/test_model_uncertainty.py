@@ -13,6 +13,7 @@ from bot.model.domain import ModelError
 from bot.model.growth import log_ratio
 from bot.model.local_trend import ANCHORED, DAMPED, Parameters, Priors, extrapolated, filtered, fitted
 from bot.model.paths import (
+    LUCK_VARIANCE,
     PathForecast,
     digamma,
     full_epochs_mean_and_sd,
@@ -22,7 +23,7 @@ from bot.model.paths import (
     with_blocks_seen,
 )
 from bot.model.random_clock import frozen_s, paid_s, second_order, sobol_values, standard_quantile
-from bot.model.reproducible import Floats, cholesky, exp, log, solve_damped
+from bot.model.reproducible import Floats, cholesky, exp, log, log_one, solve_damped
 from bot.model.rivals import ar1_forecast, ar1_path
 from bot.model.scores import crps_ensemble, crps_log, crps_normal, diebold_mariano, pinball_log, two_sided_t
 from bot.model.sobol import normal_quantile, sobol_points
@@ -127,6 +128,39 @@ def test_reproducible_functions_are_as_exact_as_the_library() -> None:
     assert np.max(np.abs(exp(x) / np.exp(x) - 1.0)) < 5e-16
     assert np.max(np.abs(log(np.exp(x)) - np.log(np.exp(x))) / np.maximum(1.0, np.abs(x))) < 3e-16
     assert np.isfinite(exp(np.array([-1e9, 1e9]))).all()
+    assert [log_one(v) for v in np.exp(x).tolist()] == log(np.exp(x)).tolist()
+
+
+def test_the_filter_in_place_is_the_filter_as_it_is_written_down(ratios: Floats) -> None:
+    """To the last bit: a fair value one bit apart may one day turn a decision."""
+    changes, points = ratios[-52:], [(0.02, 0.8, 0.03, 0.01), (-0.1, 0.3, 0.2, 0.004)]
+    together, states = filtered(changes[None, :], Parameters(*np.array(points).T))
+    for n, (m, rho, sw, se) in enumerate(points):
+        level, growth, seen, squares, product, twos = 0.0, m, 0.0, 0.0, 1.0, 0
+        p11, p12, p22 = LUCK_VARIANCE, 0.0, se * se / (1.0 - rho * rho)
+        for k, change in enumerate(changes.tolist()):
+            seen = seen + change
+            level, growth = level + growth, (1.0 - rho) * m + rho * growth
+            a, b, d = p11 + 2.0 * p12 + p22 + sw * sw, rho * (p12 + p22), rho * rho * p22 + se * se
+            total, surprise = a + LUCK_VARIANCE, seen - level
+            product, squares = product * total, squares + surprise * surprise / total
+            if k % 16 == 15:
+                product, exponent = math.frexp(product)
+                twos += exponent
+            one, two = a / total, b / total
+            level, growth = level + one * surprise, growth + two * surprise
+            p11, p12, p22 = a - one * a, b - one * b, d - two * b
+        height = -0.5 * (52 * 1.8378770664093453 + (log_one(product) + twos * log_one(2.0)) + squares)
+        alone, state = filtered(changes, Parameters(m, rho, sw, se))
+        assert [float(alone), *map(float, state)] == [height, level - seen, growth, p11, p12, p22]
+        assert [float(together[n]), *(float(part[n]) for part in states)] == [
+            height,
+            level - seen,
+            growth,
+            p11,
+            p12,
+            p22,
+        ]
 
 
 def test_cholesky_and_solve(ratios: Floats) -> None:
