@@ -100,10 +100,9 @@ class ChainKnowledge:
         self.path, self.steps = path, expected_steps(path)
         self.growth = first_growth(self.steps)
 
-    def _sharpen(self, height: int, time_ns: int) -> bool:
+    def _sharpen(self, gaps: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
-        gaps = height % BLOCKS_PER_EPOCH
-        if gaps % SHARPEN_BLOCKS or gaps == 0 or self.path is None:
+        if gaps == 0 or self.path is None:
             return False
         return time_ns > self.epoch_start_ns and self._look(gaps, time_ns)
 
@@ -131,30 +130,31 @@ class ChainKnowledge:
         Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
         with another difficulty than its epoch has.
         """
-        begins, before = self._begins_epoch(block), self._height
+        height, before = block.height, self._height
+        is_next = before is not None and height == before + 1 and height % BLOCKS_PER_EPOCH > 0  # as nearly all are
+        begins = not is_next and self._begins_epoch(block)
         if not begins and block.bits != self.bits:
-            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
+            what = f"block {height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
             raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
-        self._height = block.height
+        self._height = height
         if begins:
             self._log_ratios.append(log_ratio(self.target, block.target))
             self.bits = block.bits
             self._begin(block.header_time_s, block.target)
         elif before is None:  # now the number of the epoch is known, and with it the next halving
             self._begin(self.epoch_start_ns // NS_PER_S, self.target)  # exact: it began at a whole second
-        halved = before is None or _era_after(block.height) != _era_after(before)
+        halved = before is None or (height + 1) // HALVING_BLOCKS != (before + 1) // HALVING_BLOCKS  # floor
         self.known_ns = max(self.known_ns, block.time_ns)
         if len(self._fees) == FEE_BLOCKS:
             self._fees_sum_sat -= self._fees[0]
         self._fees.append(block.fees_sat)
         self._fees_sum_sat += block.fees_sat
-        sharper = not begins and self._sharpen(block.height, self.known_ns)
+        gaps = height % BLOCKS_PER_EPOCH
+        sharper = gaps % SHARPEN_BLOCKS == 0 and not begins and self._sharpen(gaps, self.known_ns)
         return begins or halved or sharper
 
     def _begins_epoch(self, block: Block) -> bool:
         first = block.height % BLOCKS_PER_EPOCH == 0
-        if not first and self._height is not None and block.height == self._height + 1:
-            return False  # what nearly every block is told after one look
         is_known = first and not self._fees and block.header_time_s * NS_PER_S == self.epoch_start_ns
         if self._height is None:
             return first and not is_known

@@ -128,16 +128,16 @@ def filtered(log_ratios: Floats, parameters: Parameters) -> tuple[Floats, State]
     level and growth before and after a retarget is seen.
     """
     shape = np.broadcast_shapes(log_ratios.shape[:-1], np.shape(parameters.mean))
-    room = shape or (1,)  # a row of it is a view even where there is one origin and one point
-    m, rho, sw, se = (np.broadcast_to(p, room) for p in parameters)
+    m, rho, sw, se = (np.broadcast_to(p, shape).ravel() for p in parameters)
     rho_rho, drift, level_noise, growth_noise = rho * rho, (1.0 - rho) * m, sw * sw, se * se
-    state, ahead, known = np.zeros((2, *room)), np.empty((3, *room)), np.empty((3, *room))
+    state, ahead, known = np.zeros((2, m.size)), np.empty((3, m.size)), np.empty((3, m.size))
     (level, growth), (a, b, d), (p11, p12, p22), a_b = state, ahead, known, ahead[:2]
     growth[:], p11[:], p12[:], p22[:] = m, LUCK_VARIANCE, 0.0, growth_noise / (1.0 - rho_rho)
-    gains, moves, lost = np.empty((2, *room)), np.empty((2, *room)), np.empty((3, *room))
+    gains, moves, lost = np.empty((2, m.size)), np.empty((2, m.size)), np.empty((3, m.size))
     gain_level, gain_growth, lost_a_b, lost_d = *gains, lost[:2], lost[2]
-    seen = np.cumsum(np.moveaxis(log_ratios, -1, 0), axis=0)
-    surprises, totals = np.empty((2, len(seen), *room))
+    changes = np.broadcast_to(log_ratios, (*shape, log_ratios.shape[-1])).reshape(m.size, -1)
+    seen = np.cumsum(np.ascontiguousarray(changes.T), axis=0)
+    surprises, totals = np.empty((2, *seen.shape))
     for level_seen, surprise, total in zip(seen, surprises, totals, strict=True):
         np.add(level, growth, level)
         np.multiply(growth, rho, growth)

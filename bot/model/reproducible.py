@@ -91,11 +91,11 @@ def cholesky(matrix: Floats, least: float = 1e-14) -> Floats:
     rest = matrix.copy()
     for k in range(size):
         pivot = rest[..., k, k]
-        sound = pivot > least
-        scale = np.where(sound, 1.0 / np.sqrt(np.where(sound, pivot, 1.0)), 0.0)
+        scale = (pivot > least) / np.sqrt(np.maximum(pivot, least))
         column = rest[..., k:, k] * scale[..., None]
         root[..., k:, k] = column
-        rest[..., k:, k:] = rest[..., k:, k:] - column[..., :, None] * column[..., None, :]
+        below = column[..., 1:]
+        rest[..., k + 1 :, k + 1 :] -= below[..., :, None] * below[..., None, :]
     return root
 
 
