@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from bot.chain.chain import load
+from bot.model import random_clock
 from bot.model.domain import ModelError
 from bot.model.growth import log_ratio
 from bot.model.local_trend import ANCHORED, DAMPED, Parameters, Priors, extrapolated, filtered, fitted
@@ -22,7 +24,7 @@ from bot.model.paths import (
     trigamma,
     with_blocks_seen,
 )
-from bot.model.random_clock import frozen_s, paid_s, second_order, sobol_values, standard_quantile
+from bot.model.random_clock import Rewards, frozen_s, paid_s, second_order, sobol_values, standard_quantile
 from bot.model.reproducible import Floats, cholesky, exp, log, log_one, solve_damped
 from bot.model.rivals import ar1_forecast, ar1_path
 from bot.model.scores import crps_ensemble, crps_log, crps_normal, diebold_mariano, pinball_log, two_sided_t
@@ -300,6 +302,24 @@ def test_second_order_agrees_with_sobol_paths(ratios: Floats, origin: int, days:
     if days == 91:
         for p in (0.01, 0.05, 0.5, 0.95, 0.99):
             assert float(fast.quantile_s(p)) == pytest.approx(slow.quantile_s(p), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("growth", "rewards", "is_near"),
+    [(0.06, (), True), (0.06, ((2.3, 0.5),), True), (0.06, ((20.0, 0.5),), True), (1.1, (), False)],
+)
+def test_retargets_beyond_the_term_are_left_out_of_the_law_to_the_last_bit(
+    ratios: Floats, growth: float, rewards: Rewards, is_near: bool
+) -> None:
+    """Where difficulty trebles at each, more of them fit into a term than are looked at first."""
+    path = ANCHORED.forecast(launch(ratios), 30)
+    path = replace(path, mean=path.mean + (growth - 0.06) * np.arange(1.0, 31.0))
+    elapsed = np.asarray(3 * DAY)
+    whole, _ = random_clock._second_order(path, TERM, elapsed, DAY, rewards)
+    _, is_whole = random_clock._second_order(path.first(retargets_within(TERM)), TERM, elapsed, DAY, rewards)
+    law = second_order(path, TERM, 3 * DAY, DAY, rewards)
+    assert is_whole == is_near and retargets_within(TERM) == 14
+    assert (law.mean_s, law.log_mean, law.log_sd) == (whole.mean_s, whole.log_mean, whole.log_sd)
 
 
 def test_the_frozen_clock_is_biased_and_a_good_control_variate() -> None:
