@@ -21,12 +21,12 @@ The parts sum to final equity - start equity - other flows, to the satoshi, or `
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from backtests.result import RunResult
-from bot.core.events import Fill
+from bot.core.events import Fill, Posting
 from bot.core.units import half_up_div, notional_sat
 
 PARTS: Final = ("price", "dividends", "swap", "lending", "fees", "slippage", "expiry", "deficit")
@@ -114,9 +114,10 @@ def attribute(result: RunResult) -> Attribution:
     when postings do not add up to the final balances, when fills and postings disagree, or when a posting
     of a kind that cannot be profit changes the user's equity.
     """
-    _check_balances(result)
+    postings = list(result.postings)  # they are put into words each time they are read
+    _check_balances(result, postings)
     walk = _Walk(result)
-    for change in _changes(result):
+    for change in _changes(result, postings):
         walk.apply(change)
     return walk.finish()
 
@@ -168,12 +169,12 @@ class _Book:
             self.exit_sat += abs(cash_sat)
 
 
-def _changes(result: RunResult) -> Iterator[_Change]:
+def _changes(result: RunResult, postings: Sequence[Posting]) -> Iterator[_Change]:
     """Yield the user's changes in ledger order, except that what settles the past precedes its trade."""
     prefix, contract_end = f"{result.user}/", f"/{result.contract.asset}"
     pending: dict[str, list[int]] = {}
     transaction = time_ns = -1
-    for posting in result.postings:
+    for posting in postings:
         if not posting.account.startswith(prefix):
             continue
         if posting.transaction != transaction or posting.time_ns != time_ns:
@@ -196,9 +197,9 @@ def _close_transaction(pending: dict[str, list[int]], time_ns: int, transaction:
         yield _Change(time_ns, transaction, kind, paid, received, lots)
 
 
-def _check_balances(result: RunResult) -> None:
+def _check_balances(result: RunResult, postings: Sequence[Posting]) -> None:
     sums: dict[str, int] = {}
-    for posting in result.postings:
+    for posting in postings:
         sums[posting.account] = sums.get(posting.account, 0) + posting.amount
     prefix = f"{result.user}/"
     for account in sorted(sums.keys() | result.final_balances.keys()):

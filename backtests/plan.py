@@ -13,6 +13,7 @@ from bot.history.series import History
 from bot.model.fair_value import FairValue
 from bot.model.fees import MeanFee
 from bot.model.growth import GrowthModel
+from bot.model.knowledge import forecast_ahead
 from bot.session import Session, SessionSettings, Strategy
 
 World = tuple[int, int, Block | SwapRate]
@@ -39,8 +40,9 @@ class Plan:
 
     def value(self) -> FairValue:
         """Return a fresh model of the contract's value that knows what was known at the start of the run."""
-        known, fees = self.past_epochs, self.past_fees
-        return FairValue(self.settings.contract, known, self.growth, past_fees=fees, network=self.network)
+        known, fees, contract = self.past_epochs, self.past_fees, self.settings.contract
+        forecast_ahead(self.growth, known, self.blocks, contract.end_ns, self.network)
+        return FairValue(contract, known, self.growth, past_fees=fees, network=self.network)
 
     def session(self) -> Session:
         """Return a fresh session at the start of the run."""

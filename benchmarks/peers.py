@@ -25,6 +25,17 @@ Run = Callable[[], Any]
 """One backtest; returns the orders or trades that it made."""
 
 
+def wanted(position: Any, edge: Any) -> Any:
+    """Return the position, in contracts, that the band wants; asked at every bar, in Python or compiled by numba."""
+    if edge < -ENTRY:
+        return max(position, 1)
+    if edge > ENTRY:
+        return min(position, -1)
+    if (position > 0 and edge > -LEAVE) or (position < 0 and edge < LEAVE):
+        return 0
+    return position
+
+
 def vectorbt_signals(rows: pd.DataFrame) -> Callable[[], Run]:
     """Return runs of from_signals: the signals are computed in it, as a user must."""
     import vectorbt
@@ -51,27 +62,18 @@ def vectorbt_order_function(rows: pd.DataFrame) -> Callable[[], Run]:
     from numba import njit
     from vectorbt.portfolio import nb
 
-    fair = rows["fair"].to_numpy()
+    fair, wants = rows["fair"].to_numpy(), njit(wanted)
 
     @njit  # type: ignore[untyped-decorator]
-    def order(context: Any, fair: Any, entry: float, leave: float, fee: float) -> Any:
-        edge = context.close[context.i, 0] / fair[context.i] - 1.0
+    def order(context: Any, fair: Any, fee: float) -> Any:
         position = context.position_now
-        target = position
-        if edge < -entry:
-            target = max(position, 1.0)
-        elif edge > entry:
-            target = min(position, -1.0)
-        elif (position > 0 and edge > -leave) or (position < 0 and edge < leave):
-            target = 0.0
+        target = wants(position, context.close[context.i, 0] / fair[context.i] - 1.0)
         if target == position:
             return nb.order_nothing_nb()
         return nb.order_nb(target - position, context.close[context.i, 0], fees=fee)
 
     def run() -> Any:
-        return vectorbt.Portfolio.from_order_func(
-            rows["close"], order, fair, ENTRY, LEAVE, FEE, init_cash=CASH
-        ).trades.count()
+        return vectorbt.Portfolio.from_order_func(rows["close"], order, fair, FEE, init_cash=CASH).trades.count()
 
     return lambda: run
 
@@ -85,16 +87,15 @@ def backtesting_py(rows: pd.DataFrame) -> Callable[[], Run]:
             self.fair = self.I(lambda: rows["fair"].to_numpy(), plot=False)
 
         def next(self) -> None:
-            edge = self.data.Close[-1] / self.fair[-1] - 1.0
             size = self.position.size
-            if edge < -ENTRY and size <= 0:
-                self.position.close()
+            target = wanted(size, self.data.Close[-1] / self.fair[-1] - 1.0)
+            if target == size:
+                return
+            self.position.close()
+            if target > 0:
                 self.buy(size=1)
-            elif edge > ENTRY and size >= 0:
-                self.position.close()
+            elif target < 0:
                 self.sell(size=1)
-            elif (size > 0 and edge > -LEAVE) or (size < 0 and edge < LEAVE):
-                self.position.close()
 
     titled = rows.rename(columns=str.title)
     titled.index = pd.date_range("2014-09-15", periods=len(rows), freq="min")
@@ -119,22 +120,15 @@ def hftbacktest(rows: pd.DataFrame) -> Callable[[], Run]:
             part["ev"] = hft.DEPTH_EVENT | hft.EXCH_EVENT | hft.LOCAL_EVENT | kind
             part["exch_ts"] = part["local_ts"] = times
             part["px"], part["qty"] = level, size
-    minute, market, kept = MINUTE_NS, hft.MARKET, hft.GTC
+    minute, market, kept, wants = MINUTE_NS, hft.MARKET, hft.GTC, njit(wanted)
 
     @njit  # type: ignore[untyped-decorator]
-    def band(book: Any, fair: Any, entry: float, leave: float) -> int:
+    def band(book: Any, fair: Any) -> int:
         bar = orders = 0
         going = book.elapse(minute) == 0
         while going:
             depth, position = book.depth(0), book.position(0)
-            edge = (depth.best_bid + depth.best_ask) / 2.0 / fair[bar] - 1.0
-            target = position
-            if edge < -entry:
-                target = max(position, 1.0)
-            elif edge > entry:
-                target = min(position, -1.0)
-            elif (position > 0 and edge > -leave) or (position < 0 and edge < leave):
-                target = 0.0
+            target = wants(position, (depth.best_bid + depth.best_ask) / 2.0 / fair[bar] - 1.0)
             if target != position:
                 orders += 1
                 book.clear_inactive_orders(0)
@@ -151,7 +145,7 @@ def hftbacktest(rows: pd.DataFrame) -> Callable[[], Run]:
         asset = asset.risk_adverse_queue_model().no_partial_fill_exchange().trading_value_fee_model(FEE, FEE)
         asset = asset.tick_size(TICK).lot_size(0.01).roi_lb(0.0).roi_ub(float(ticks.max() * TICK * 1.2))
         book = hft.ROIVectorMarketDepthBacktest([asset])
-        return lambda: band(book, fair, ENTRY, LEAVE)
+        return lambda: band(book, fair)
 
     return fresh
 
@@ -184,16 +178,9 @@ def nautilus_trader(rows: pd.DataFrame) -> Callable[[], Run]:
             self.subscribe_bars(kind)
 
         def on_bar(self, bar: Any) -> None:
-            edge = float(bar.close) / fair[self.bar] - 1.0
-            self.bar += 1
             position = self.portfolio.net_position(pair)
-            target = position
-            if edge < -ENTRY:
-                target = max(position, 1)
-            elif edge > ENTRY:
-                target = min(position, -1)
-            elif (position > 0 and edge > -LEAVE) or (position < 0 and edge < LEAVE):
-                target = 0
+            target = wanted(position, float(bar.close) / fair[self.bar] - 1.0)
+            self.bar += 1
             if target != position:
                 self.orders += 1
                 side = OrderSide.BUY if target > position else OrderSide.SELL

@@ -23,6 +23,8 @@ class _TerminatedError(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error that a user can mend is printed without a traceback."""
     options = build_parser().parse_args(arguments)
+    # OpenBLAS starts a thread for every core as numpy is imported, half of what that takes; no run multiplies matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with contextlib.suppress(ValueError):  # only the main thread may, and no other has to
         signal.signal(signal.SIGTERM, _terminate)
     try:

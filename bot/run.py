@@ -36,7 +36,6 @@ from bot.history.fields import iso_utc
 from bot.history.load import load as load_history
 from bot.history.series import NO_HISTORY, History
 from bot.model.domain import ModelError
-from bot.model.fair_value import FairValue
 from bot.model.fees import MeanFee, days_before
 from bot.model.growth import PATH_NAMES, growth_model
 from bot.session import SessionSettings, Strategy
@@ -147,18 +146,18 @@ def load_run(
     )
     growth = growth_model(config.value.growth)
     network = NETWORKS[config.blocks.network] if config.live_chain and config.blocks else MAINNET
-    try:
-        FairValue(contract, epochs, growth, network=network)
-    except ModelError as error:
-        key = "model" if config.value.model in PATH_NAMES else "retargets"
-        remedy = "take value.model: flat" if key == "model" else "take fewer, or value.model: flat"
-        origin = settings.origins.get(f"value.{key}", str(path))
-        raise ConfigError([Problem(origin, f"value.{key}: {error.problems[0].what}", remedy)]) from error
     plans = []
     for entry in settings.strategies:
         loaded = strategies.load(entry.use)
         strategy = Strategy(entry.name, loaded.decide, entry.params, loaded.band)
         plans.append(Plan(session, strategy, growth, epochs, blocks, history, settings.end_ns, past_fees, network))
+    try:
+        plans[0].value()
+    except ModelError as error:
+        key = "model" if config.value.model in PATH_NAMES else "retargets"
+        remedy = "take value.model: flat" if key == "model" else "take fewer, or value.model: flat"
+        origin = settings.origins.get(f"value.{key}", str(path))
+        raise ConfigError([Problem(origin, f"value.{key}: {error.problems[0].what}", remedy)]) from error
     chosen = engine or config.run.engine
     if chosen == AUTO:
         chosen, _ = engine_for(plans, AUTO, len(plans))

@@ -228,8 +228,11 @@ class Trader:
     def _limit_reached(self, view: View, target: Target, size_lots: int, reduces: bool) -> tuple[str, int, int, int]:
         """Return which limit an order would exceed, in words with up to three numbers; empty if none."""
         limits, now, mark = self.limits, self.state.time_ns, self.state.mark_sat
-        if not reduces and limits.max_block_age_ns != NEVER and now - view.last_block_ns > limits.max_block_age_ns:
-            return "the last block is {} s old", (now - view.last_block_ns) // NS_PER_S, 0, 0  # rounded down
+        silent_ns = now - view.last_block_ns
+        if not reduces and limits.max_block_age_ns != NEVER and silent_ns > limits.max_block_age_ns:
+            has_come = view.last_block_ns != view.start_ns  # blocks of a run come after its start
+            said = "the last block is {} s old" if has_come else "no block has come since the run began {} s ago"
+            return said, silent_ns // NS_PER_S, 0, 0  # rounded down
         if limits.collar_ppm != NEVER:
             buys = size_lots > 0
             price = target.limit_price_sat or (view.ask_sat if buys else view.bid_sat)

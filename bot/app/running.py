@@ -178,10 +178,16 @@ class Running:
 
     async def _pump_live(self) -> None:
         """Take in what comes as it comes; at the end by the clock nothing more is waited for."""
+
+        def left_s() -> float:
+            return max(self.end_ns - self.now_ns(), 0) / NS_PER_S
+
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(max(self.end_ns - self.now_ns(), 0) / NS_PER_S) as until_end:
+            async with asyncio.timeout(left_s()) as until_end:
                 async for event in self.feed.events(self.daemon.last):
                     self._take_in([event], self.now_ns(), self.proof(event))
+                    until_end.reschedule(loop.time() + left_s())  # the clock may have been set since
         except TimeoutError:
             if not until_end.expired():
                 raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,14 @@ from bot.app.outcome import Outcome, columns, progress
 
 def backtest(options: Namespace) -> Outcome:
     """Run every strategy, print the comparison, write the run's directory unless told not to."""
+    from backtests.reference import paused_collector
+
+    atexit.register(gc.freeze)  # as the process ends, nothing is to be looked for among 100,000 postings and marks
+    with paused_collector():
+        return _backtest(options)
+
+
+def _backtest(options: Namespace) -> Outcome:
     from backtests.attribution import attribute
     from backtests.metrics import measure
     from backtests.output import notice_lines, refuse_place, summary, summary_table, write_run

@@ -65,7 +65,7 @@ class StatedRates:
             if step.time_ns > last_ns:
                 yield step._replace(time_ns=now_ns)
         for step in self._steps:
-            if step.time_ns > now_ns:
+            if step.time_ns > max(now_ns, last_ns):  # a clock that was set back comes by what was told before
                 while (left_ns := step.time_ns - self._clock.now_ns()) > 0:  # a machine that was asleep wakes late
                     await self._clock.sleep_ns(min(left_ns, NAP_NS))
                 yield step

@@ -45,6 +45,7 @@ from bot.model.growth import GrowthModel
 from bot.model.knowledge import ChainKnowledge
 from bot.model.payout import share_of_reward_per_s
 from bot.model.schedule import Stretch
+from bot.model.value_law import clock_factor, payout_law
 
 if TYPE_CHECKING:
     from bot.model.paths import PathForecast
@@ -92,20 +93,19 @@ class FairValue:
         Raises ModelError when no epoch is given, when fewer retargets are known than `growth` needs, or for a payout
         basis that it does not know; ChainError for bits or times that cannot be.
         """
-        if contract.payout.basis not in (PPS, FPPS, PRO_RATA):
-            what = f"{contract.payout.basis!r} is not one of {PPS}, {FPPS}, {PRO_RATA}"
-            raise refused("payout.basis", what, "choose one of them")
-        if contract.lending.accrual not in (MARK, ENTRY_NOTIONAL):
-            what = f"{contract.lending.accrual!r} is not one of {MARK}, {ENTRY_NOTIONAL}"
-            raise refused("lending.accrual", what, "choose one of them")
+        basis, accrual = contract.payout.basis, contract.lending.accrual
+        known = {"payout.basis": (basis, (PPS, FPPS, PRO_RATA)), "lending.accrual": (accrual, (MARK, ENTRY_NOTIONAL))}
+        for key, (chosen, choices) in known.items():
+            if chosen not in choices:
+                raise refused(key, f"{chosen!r} is not one of {', '.join(choices)}", "choose one of them")
         self._contract = contract
-        self._start_ns = contract.start_ns
-        self._end_ns = contract.end_ns
-        self._fee_days = FeeDays(past_fees) if contract.payout.basis in (FPPS, PRO_RATA) else None
-        self._on_entry = contract.lending.accrual == ENTRY_NOTIONAL
+        self._start_ns, self._end_ns = contract.start_ns, contract.end_ns
+        self._fee_days = FeeDays(past_fees) if basis in (FPPS, PRO_RATA) else None
+        self._on_entry = accrual == ENTRY_NOTIONAL
         self._chain = ChainKnowledge(past_epochs, growth, first_height, contract.end_ns, network)
         self._at_rate: dict[float, tuple[float, float, float]] = {}
         self._law: tuple[int, LogMixture] | None = None
+        self._asked_clock: float | None = None
         self._from_ns = self._until_ns = self._chain.known_ns
         self._begin_epoch()
 
@@ -118,11 +118,12 @@ class FairValue:
         difficulty than its epoch.
         """
         fees, changed = self._fee_days, self._chain.learn(block)
-        if fees is not None and (fees.learn(block) or fees.forecast is None):
-            self._fees_sat = self._expected_fees_sat()
-            self._reprice()
+        fees_move = fees is not None and (fees.learn(block) or fees.forecast is None)
         if changed:
             self._begin_epoch()
+        elif fees_move:
+            self._fees_sat = self._expected_fees_sat()
+            self._reprice()
         self._from_ns = max(self._from_ns, block.time_ns)
 
     @property
@@ -261,24 +262,23 @@ class FairValue:
         value_sat = self.value_sat(time_ns)
         at_ns = max(time_ns // NS_PER_DAY * NS_PER_DAY, self._chain.sharpened_ns)  # floor: start of the day
         if self._law is None or self._law[0] != at_ns:
-            self._law = at_ns, self._law_at(at_ns)
+            self._law = at_ns, payout_law(self._contract, self._chain, at_ns, self._fees_sat)
         law = self._law[1]
         return value_sat * float(law.quantile_s(probability) / law.mean_s)
 
-    def _law_at(self, time_ns: int) -> LogMixture:
-        from bot.model.value_law import payout_law
+    @property
+    def _clock(self) -> float:
+        """E v over the payout on the expected path, at the latest look at the epoch's pace: found when first asked."""
+        if self._asked_clock is None:
+            self._asked_clock = self._random_clock(self._chain.sharpened_ns, self._fees_then_sat)
+        return self._asked_clock
 
-        return payout_law(self._contract, self._chain, time_ns, self._fees_sat)
-
-    def _random_clock(self) -> float:
-        """Return E v over the payout on the expected path, as of the latest look at the epoch's pace; 1 for a point."""
-        chain, at_ns = self._chain, self._chain.sharpened_ns
-        if chain.path is None or not chain.knows_height or at_ns >= self._end_ns:
+    def _random_clock(self, at_ns: int, fees_sat: float) -> float:
+        """Return 1 where one path is expected, or nothing is left to pay."""
+        if self._chain.path is None or not self._chain.knows_height or at_ns >= self._end_ns:
             return 1.0
-        from bot.model.value_law import clock_factor
-
-        self._law = at_ns, self._law_at(at_ns)
-        return clock_factor(self._contract, chain, at_ns, self._fees_sat, self._law[1])
+        self._law = at_ns, payout_law(self._contract, self._chain, at_ns, fees_sat)
+        return clock_factor(self._contract, self._chain, at_ns, fees_sat, self._law[1])
 
     def _expected_fees_sat(self) -> float:
         fees = self._fee_days
@@ -295,7 +295,7 @@ class FairValue:
         self._parts: list[tuple[float, float, float, int]] = []
         self._edges: list[_Edge] = []
         self._fees_sat = self._fees_then_sat = self._expected_fees_sat() if fees_sat is None else fees_sat
-        self._law, self._clock = None, self._random_clock()
+        self._law = self._asked_clock = None
         self._from_ns, self._until_ns = chain.known_ns, -INT64_MAX  # no time lies between: the next call finds it
         self._reprice()
 
@@ -371,7 +371,7 @@ class FairValue:
             value += decay * (subsidy + fees) * (to_s - from_s)
         for edge in self._edges:
             slope += edge.sign * edge.decay * (edge.subsidy_sat + fees)
-        share = self._share_per_s * self._clock
+        share = self._share_per_s * self._clock if self._parts or self._edges else 0.0
         self._value_sat = share * value
         self._slope_sat_ns = share * slope / NS_PER_S
         self._at_rate.clear()

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 from typing import Final, Protocol
 
 from bot.errors import ConfigError, Problem
@@ -153,6 +154,7 @@ def growth_model(name: str, where: str = "growth") -> GrowthModel:
     return Trailing(int(match[3])) if match[2] == "trailing" else Ewma(int(match[3]))
 
 
+@lru_cache(maxsize=1024)  # every strategy of a run asks for the same past
 def log_ratio(target_before: int, target_after: int) -> float:
     """Return ln(D_after / D_before) of one retarget = ln(target_before / target_after), correctly rounded.
 

@@ -6,7 +6,7 @@ It is told of blocks in their order and never looks ahead, because nobody can ha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain as joined
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Final
@@ -97,12 +97,12 @@ class ChainKnowledge:
         """Expect the payouts that `path` expects."""
         from bot.model.path_growth import expected_steps, first_growth
 
-        self.path, self.steps, self.growth = path, expected_steps(path), first_growth(path)
+        self.path, self.steps = path, expected_steps(path)
+        self.growth = first_growth(self.steps)
 
-    def _sharpen(self, height: int, time_ns: int) -> bool:
+    def _sharpen(self, gaps: int, time_ns: int) -> bool:
         """Learn from the pace of the present epoch; return whether that changed the path."""
-        gaps = height % BLOCKS_PER_EPOCH
-        if path_model(self._growth_model) is None or gaps == 0 or gaps % SHARPEN_BLOCKS:
+        if gaps == 0 or self.path is None:
             return False
         return time_ns > self.epoch_start_ns and self._look(gaps, time_ns)
 
@@ -130,24 +130,27 @@ class ChainKnowledge:
         Raises ChainError for a block at or below the last height, of an epoch whose beginning was not seen, or
         with another difficulty than its epoch has.
         """
-        begins, before = self._begins_epoch(block), self._height
+        height, before = block.height, self._height
+        is_next = before is not None and height == before + 1 and height % BLOCKS_PER_EPOCH > 0  # as nearly all are
+        begins = not is_next and self._begins_epoch(block)
         if not begins and block.bits != self.bits:
-            what = f"block {block.height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
+            what = f"block {height} has bits {block.bits:#010x}, its epoch {self.bits:#010x}"
             raise ChainError([Problem("past_epochs", what, "give every epoch up to the first block of the run")])
-        self._height = block.height
+        self._height = height
         if begins:
             self._log_ratios.append(log_ratio(self.target, block.target))
             self.bits = block.bits
             self._begin(block.header_time_s, block.target)
         elif before is None:  # now the number of the epoch is known, and with it the next halving
             self._begin(self.epoch_start_ns // NS_PER_S, self.target)  # exact: it began at a whole second
-        halved = before is None or _era_after(block.height) != _era_after(before)
+        halved = before is None or (height + 1) // HALVING_BLOCKS != (before + 1) // HALVING_BLOCKS  # floor
         self.known_ns = max(self.known_ns, block.time_ns)
         if len(self._fees) == FEE_BLOCKS:
             self._fees_sum_sat -= self._fees[0]
         self._fees.append(block.fees_sat)
         self._fees_sum_sat += block.fees_sat
-        sharper = not begins and self._sharpen(block.height, self.known_ns)
+        gaps = height % BLOCKS_PER_EPOCH
+        sharper = gaps % SHARPEN_BLOCKS == 0 and not begins and self._sharpen(gaps, self.known_ns)
         return begins or halved or sharper
 
     def _begins_epoch(self, block: Block) -> bool:
@@ -225,6 +228,31 @@ def path_model(model: GrowthModel) -> PathGrowth | None:
     from bot.model.path_growth import PATH_MODELS
 
     return PATH_MODELS[model.name]
+
+
+def forecast_ahead(
+    growth: GrowthModel,
+    past_epochs: Sequence[tuple[int, int]],
+    blocks: Iterable[Block],
+    until_ns: int,
+    network: Network = MAINNET,
+) -> None:
+    """Make at once the forecasts that a `ChainKnowledge` will ask for, one at a time, as it learns `blocks`.
+
+    Where the epochs from the genesis block on are known; elsewhere they are made as they are asked for. What one
+    knows does not change by it, only when the work is done.
+    """
+    model = path_model(growth)
+    if model is None or not past_epochs or past_epochs[0][0] != network.genesis_time_s:
+        return
+    known = len(past_epochs) - 1
+    coming = [(b.header_time_s, b.bits) for b in blocks if b.height % BLOCKS_PER_EPOCH == 0]
+    epochs = [*past_epochs, *(epoch for epoch in coming if epoch[0] > past_epochs[-1][0])]
+    oldest = max(known - growth.uses_retargets, 0)
+    targets = [target_from_bits(bits, f"epoch of {at} s", network.max_target) for at, bits in epochs[oldest:]]
+    ratios = [log_ratio(before, after) for before, after in pairwise(targets)]
+    left_s = [(until_ns - start_s * NS_PER_S) / NS_PER_S for start_s, _ in epochs]
+    model.forecast_ahead([(ratios[: at - oldest], at, left_s[at]) for at in range(known, len(epochs))])
 
 
 def _era_after(height: int) -> int:

@@ -21,16 +21,19 @@ from bot.chain.difficulty import TIMED_INTERVALS
 from bot.model.domain import refused
 from bot.model.halvings import HALVING_EPOCHS, halvings_felt
 from bot.model.paths import GAUSSIAN, LUCK_VARIANCE, PathForecast
-from bot.model.reproducible import Floats, exp, log, solve_damped
+from bot.model.reproducible import Floats, exp, log, log_one, solve_damped
 
 FIT_RETARGETS: Final = 52
 MEAN_RETARGETS: Final = 104
 LEAST_RETARGETS: Final = 12
 """Below a dozen retargets four parameters say nothing that the priors do not."""
 _LOG_2_PI: Final = 1.8378770664093453
-_STEPS: Final = (3e-4, 3e-3, 3e-3, 3e-3)
-_PAIRS: Final = tuple((i, j) for i in range(4) for j in range(i))
-_DAMPINGS: Final = (1.0, 0.125, 8.0, 64.0, 512.0)
+_LN2: Final = log_one(2.0)
+_LUCK: Final = np.array(LUCK_VARIANCE)
+_STEPS: Final = np.array((3e-4, 3e-3, 3e-3, 3e-3))
+_ROWS, _COLUMNS = np.array([(i, j) for i in range(4) for j in range(i)]).T  # of the pairs of parameters
+_DAMPINGS: Final = np.array((1.0, 0.125, 8.0, 64.0, 512.0))
+_SIGNS: Final = np.array((-1.0, 1.0, 1.0))
 _ROUNDS: Final = 40
 _MOST_DAMPING: Final = 1e5
 
@@ -121,34 +124,57 @@ def filtered(log_ratios: Floats, parameters: Parameters) -> tuple[Floats, State]
     """Return the log-likelihood of log-changes (.., n) and the state after the last of them.
 
     The level starts at the first measured difficulty with its luck, growth at its stationary law N(m, se^2/(1-rho^2)).
+    All is written in place, for a fit takes a thousand such steps: a, b, d and p11, p12, p22 are the covariance of
+    level and growth before and after a retarget is seen.
     """
-    m, rho, sw, se = parameters
-    drift, level_noise, growth_noise = (1.0 - rho) * m, sw * sw, se * se
-    shape = np.broadcast_shapes(log_ratios.shape[:-1], np.shape(m))
-    level, growth = np.zeros(shape), m + np.zeros(shape)
-    p11 = np.full(shape, LUCK_VARIANCE)
-    p12, p22 = np.zeros(shape), growth_noise / (1.0 - rho * rho) + np.zeros(shape)
-    product, squares, twos = np.ones(shape), np.zeros(shape), np.zeros(shape)
-    seen: Floats = np.zeros(log_ratios.shape[:-1])
-    for k in range(log_ratios.shape[-1]):
-        seen = seen + log_ratios[..., k]
-        level, growth = level + growth, drift + rho * growth
-        a = p11 + 2.0 * p12 + p22 + level_noise
-        b = rho * (p12 + p22)
-        d = rho * rho * p22 + growth_noise
-        total = a + LUCK_VARIANCE
-        surprise = seen - level
-        product = product * total
-        squares = squares + surprise * surprise / total
-        if k % 16 == 15:  # keep the product of variances inside a float, exactly
+    shape = np.broadcast_shapes(log_ratios.shape[:-1], np.shape(parameters.mean))
+    m, rho, sw, se = (np.broadcast_to(p, shape).ravel() for p in parameters)
+    rho_rho, drift, level_noise, growth_noise = rho * rho, (1.0 - rho) * m, sw * sw, se * se
+    state, ahead, known = np.zeros((2, m.size)), np.empty((3, m.size)), np.empty((3, m.size))
+    (level, growth), (a, b, d), (p11, p12, p22), a_b = state, ahead, known, ahead[:2]
+    growth[:], p11[:], p12[:], p22[:] = m, LUCK_VARIANCE, 0.0, growth_noise / (1.0 - rho_rho)
+    gains, moves, lost = np.empty((2, m.size)), np.empty((2, m.size)), np.empty((3, m.size))
+    gain_level, gain_growth, lost_a_b, lost_d = *gains, lost[:2], lost[2]
+    changes = np.broadcast_to(log_ratios, (*shape, log_ratios.shape[-1])).reshape(m.size, -1)
+    seen = np.cumsum(np.ascontiguousarray(changes.T), axis=0)
+    surprises, totals = np.empty((2, *seen.shape))
+    for level_seen, surprise, total in zip(seen, surprises, totals, strict=True):
+        np.add(level, growth, level)
+        np.multiply(growth, rho, growth)
+        np.add(growth, drift, growth)
+        np.add(p12, p12, a)  # a = p11 + 2 p12 + p22 + sw^2
+        np.add(a, p11, a)
+        np.add(a, p22, a)
+        np.add(a, level_noise, a)
+        np.add(p12, p22, b)  # b = rho (p12 + p22)
+        np.multiply(b, rho, b)
+        np.multiply(p22, rho_rho, d)  # d = rho^2 p22 + se^2
+        np.add(d, growth_noise, d)
+        np.add(a, _LUCK, total)
+        np.subtract(level_seen, level, surprise)
+        np.divide(a_b, total, gains)
+        np.multiply(gains, surprise, moves)
+        np.add(state, moves, state)
+        np.multiply(a_b, gain_level, lost_a_b)
+        np.multiply(b, gain_growth, lost_d)
+        np.subtract(ahead, lost, known)
+    squares = np.cumsum(surprises * surprises / totals, axis=0)[-1]
+    likelihood = -0.5 * (len(seen) * _LOG_2_PI + _log_product(totals) + squares)
+    level -= seen[-1]
+    return likelihood.reshape(shape), State(*(x.reshape(shape) for x in (*state, *known)))
+
+
+def _log_product(factors: Floats) -> Floats:
+    """Return ln of the product over the first axis; writes into `factors`."""
+    product, twos = np.ones(factors.shape[1:]), np.zeros(factors.shape[1:])
+    for at in range(0, len(factors), 16):
+        some = factors[at : at + 16]
+        some[0] *= product
+        product = np.multiply.accumulate(some, axis=0)[-1]
+        if len(some) == 16:  # keep the product inside a float, exactly
             product, exponent = np.frexp(product)
-            twos = twos + exponent
-        gain_level, gain_growth = a / total, b / total
-        level, growth = level + gain_level * surprise, growth + gain_growth * surprise
-        p11, p12, p22 = a - gain_level * a, b - gain_level * b, d - gain_growth * b
-    log_total = log(product) + twos * float(log(2.0))
-    likelihood = -0.5 * (log_ratios.shape[-1] * _LOG_2_PI + log_total + squares)
-    return likelihood, State(level - seen, growth, p11, p12, p22)
+            twos += exponent
+    return log(product) + twos * _LN2
 
 
 def extrapolated(
@@ -188,7 +214,7 @@ def extrapolated(
 def fitted(log_ratios: Floats, recent_mean: Floats, priors: Priors) -> Parameters:
     """Return the maximum a posteriori parameters of log-changes (.., n) by damped Newton steps.
 
-    Derivatives are differences; all 33 points that they need, of all origins, go through the filter at once.
+    Derivatives are differences; all 21 points that they need, of all origins, go through the filter at once.
     Each round tries five dampings and keeps the best that rises, until no parameter moves by 1e-7 of its prior, or
     no step rises however short.
     """
@@ -201,7 +227,7 @@ def fitted(log_ratios: Floats, recent_mean: Floats, priors: Priors) -> Parameter
     for _ in range(_ROUNDS):
         heights = _posterior(point[..., None, :] + offsets, wide, centre[..., None, :], width)
         slope, bend = _derivatives(heights)
-        tries = damping[..., None] * np.asarray(_DAMPINGS)
+        tries = damping[..., None] * _DAMPINGS
         precision = 1.0 / (width * width)
         matrix = bend[..., None, :, :] + tries[..., None, None] * (precision * np.eye(4))
         moves = solve_damped(matrix, slope[..., None, :], 0.3 * precision)
@@ -223,12 +249,12 @@ def fitted(log_ratios: Floats, recent_mean: Floats, priors: Priors) -> Parameter
 
 
 def _parameters(point: Floats) -> Parameters:
-    persistence = 1.0 / (1.0 + exp(-point[..., 1]))
-    return Parameters(point[..., 0], persistence, exp(point[..., 2]), exp(point[..., 3]))
+    powers = exp(point[..., 1:] * _SIGNS)
+    return Parameters(point[..., 0], 1.0 / (1.0 + powers[..., 0]), powers[..., 1], powers[..., 2])
 
 
 def _centre_and_width(recent_mean: Floats, priors: Priors) -> tuple[Floats, Floats]:
-    rest = np.array([priors.logit_rho, float(log(priors.level_sd)), float(log(priors.growth_sd))])
+    rest = np.array([priors.logit_rho, log_one(priors.level_sd), log_one(priors.growth_sd)])
     centre = np.concatenate(
         [priors.anchor * recent_mean[..., None], np.broadcast_to(rest, (*recent_mean.shape, 3))], axis=-1
     )
@@ -248,25 +274,22 @@ def _offsets() -> Floats:
     rows = [np.zeros(4)]
     for i in range(4):
         rows += [steps[i], -steps[i]]
-    for i, j in _PAIRS:
+    for i, j in zip(_ROWS, _COLUMNS, strict=True):
         rows += [steps[i] + steps[j], -steps[i] - steps[j]]
     return np.array(rows)
 
 
 def _derivatives(heights: Floats) -> tuple[Floats, Floats]:
     """Return slope (.., 4) and negative second derivatives (.., 4, 4) from the heights at `_offsets`."""
-    top = heights[..., 0]
-    slope = np.empty((*top.shape, 4))
-    bend = np.empty((*top.shape, 4, 4))
-    for i, step in enumerate(_STEPS):
-        up, down = heights[..., 1 + 2 * i], heights[..., 2 + 2 * i]
-        slope[..., i] = (up - down) / (2.0 * step)
-        bend[..., i, i] = (2.0 * top - up - down) / (step * step)
-    for n, (i, j) in enumerate(_PAIRS):
-        singles = heights[..., 1 + 2 * i] + heights[..., 2 + 2 * i] + heights[..., 1 + 2 * j] + heights[..., 2 + 2 * j]
-        both = heights[..., 9 + 2 * n] + heights[..., 10 + 2 * n]
-        bend[..., i, j] = bend[..., j, i] = (singles - both - 2.0 * top) / (2.0 * _STEPS[i] * _STEPS[j])
-    return slope, bend
+    twice = 2.0 * heights[..., :1]
+    up, down = heights[..., 1:9:2], heights[..., 2:9:2]
+    singles = up[..., _ROWS] + down[..., _ROWS] + up[..., _COLUMNS] + down[..., _COLUMNS]
+    both = heights[..., 9::2] + heights[..., 10::2]
+    across = (singles - both - twice) / (2.0 * _STEPS[_ROWS] * _STEPS[_COLUMNS])
+    bend = np.empty((*heights.shape[:-1], 4, 4))
+    bend[..., range(4), range(4)] = (twice - up - down) / (_STEPS * _STEPS)
+    bend[..., _ROWS, _COLUMNS] = bend[..., _COLUMNS, _ROWS] = across
+    return (up - down) / (2.0 * _STEPS), bend
 
 
 def _mean(values: Floats) -> Floats:

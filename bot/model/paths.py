@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.chain.difficulty import EPOCH_TIMESPAN_S, TIMED_INTERVALS
 from bot.model.domain import checked
-from bot.model.reproducible import Floats, exp, log
+from bot.model.reproducible import Floats, exp, log_one
 from bot.model.schedule import EPOCH_S
 
 LUCK_VARIANCE: Final = 1.0 / TIMED_INTERVALS
@@ -86,7 +86,7 @@ def digamma(count: int) -> float:
         shift, n = shift - 1.0 / n, n + 1.0
     q = 1.0 / (n * n)
     tail = q * (1 / 12 - q * (1 / 120 - q * (1 / 252 - q * (1 / 240 - q * (1 / 132 - q * 691 / 32760)))))
-    return shift + float(log(n)) - 0.5 / n - tail
+    return shift + log_one(n) - 0.5 / n - tail
 
 
 def trigamma(count: int) -> float:
@@ -109,7 +109,7 @@ def seen_growth(gaps: int, seconds: float, drift: float = 0.0) -> float:
     psi(n) - ln(2015 e / 1209600), plus drift (1 - n/2015)/2: power that grows by `drift` an epoch is higher over
     the whole epoch than over the part seen.
     """
-    pace = digamma(gaps) - float(log(TIMED_INTERVALS * seconds / EPOCH_TIMESPAN_S))
+    pace = digamma(gaps) - log_one(TIMED_INTERVALS * seconds / EPOCH_TIMESPAN_S)
     return pace + 0.5 * drift * (1.0 - gaps / TIMED_INTERVALS)
 
 

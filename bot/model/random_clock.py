@@ -13,11 +13,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from bot.model.domain import checked
-from bot.model.paths import GAUSSIAN, PathForecast
+from bot.model.paths import GAUSSIAN, PathForecast, retargets_within
 from bot.model.reproducible import Floats, cholesky, exp, log
 from bot.model.root import falling_root
 from bot.model.schedule import EPOCH_S, LN4
@@ -48,18 +49,35 @@ def paid_s(
     now. After Y_K difficulty stands still. From the place of each of `rewards` on it pays that factor as much:
     with v(t) the payout up to t, factors r_i and their dates T_i, sum_i (r_{i-1} - r_i) v(min(T_i, T)) + r_n v(T).
     """
+    return _paid_on(_course(paths, elapsed_s, e), term_s, elapsed_s, rewards)
+
+
+class _Course(NamedTuple):
+    """How long the epochs of paths last, when they end in seconds from now, and what they pay after each retarget."""
+
+    lengths: Floats
+    ends: Floats
+    decay: Floats
+
+
+def _course(paths: Floats, elapsed_s: Floats | float, e: Exponential) -> _Course:
     steps = paths.copy()
     steps[..., 1:] -= paths[..., :-1]
     lengths = EPOCH_S * e(np.minimum(np.maximum(-steps, -_MOST_EXPONENT), _MOST_EXPONENT))
     clamped = np.minimum(np.maximum(steps, -LN4), LN4)
-    decay = e(-np.cumsum(clamped, axis=-1))
-    term, elapsed = np.asarray(term_s, np.float64), np.asarray(elapsed_s, np.float64)
+    elapsed = np.asarray(elapsed_s, np.float64)
     ends = np.maximum(np.cumsum(lengths, axis=-1) - elapsed[..., None], 0.0)
+    return _Course(lengths, ends, e(-np.cumsum(clamped, axis=-1)))
+
+
+def _paid_on(course: _Course, term_s: Floats | float, elapsed_s: Floats | float, rewards: Rewards) -> Floats:
+    lengths, ends, decay = course
+    term, elapsed = np.asarray(term_s, np.float64), np.asarray(elapsed_s, np.float64)
     paid = _paid_until(term, ends, decay)
     total, factor = np.zeros(np.shape(paid)), 1.0
     for place, after in rewards:
         epoch = int(place)  # floor
-        if epoch < paths.shape[-1]:
+        if epoch < ends.shape[-1]:
             begun = ends[..., epoch - 1] if epoch else -elapsed
             at = np.maximum(begun + (place - epoch) * lengths[..., epoch], np.maximum(begun, 0.0))
             total = total + (factor - after) * _paid_until(np.minimum(at, term), ends, decay)
@@ -167,6 +185,22 @@ def second_order(
     checked("term_s", term_s, 1e-3, 1e12, "an ended contract is worth 0")
     elapsed = np.asarray(elapsed_s, np.float64)
     checked("from_s", from_s, 0.0, term_s * (1.0 - 1e-12), "the window ends after it begins")
+    near = retargets_within(term_s)
+    if near < forecast.retargets and all(place < near for place, _ in rewards):
+        law, is_whole = _second_order(forecast.first(near), term_s, elapsed, from_s, rewards)
+        if is_whole:
+            return law
+    return _second_order(forecast, term_s, elapsed, from_s, rewards)[0]
+
+
+def _second_order(
+    forecast: PathForecast, term_s: float, elapsed: Floats, from_s: float, rewards: Rewards
+) -> tuple[LogMixture, bool]:
+    """Return the law, and whether the last retarget lies beyond the term on all paths.
+
+    Then later ones would but add zeros to every sum, and the law is the same to the last bit without them: for a term
+    of 91 days K is 14, not 30.
+    """
     steepest = _gradient(forecast.mean, term_s, elapsed)
     if from_s > 0.0:
         steepest = steepest - _gradient(forecast.mean, from_s, elapsed)
@@ -178,12 +212,14 @@ def second_order(
     middle = forecast.mean[..., None, :]
     first = np.asarray(_NODES)[:, None] * lead[..., None, :]
     paths = np.concatenate([middle, middle + first, middle + columns, middle - columns], axis=-2)
-    values = paid_s(paths, term_s, elapsed[..., None], exp, rewards)
+    course = _course(paths, elapsed[..., None], exp)
+    values = _paid_on(course, term_s, elapsed[..., None], rewards)
     if from_s > 0.0:
-        values = values - paid_s(paths, from_s, elapsed[..., None], exp, rewards)
+        values = values - _paid_on(course, from_s, elapsed[..., None], rewards)
     mean_s, _ = _moments(values, forecast.retargets)
     log_mean, log_variance = _moments(log(values), forecast.retargets)
-    return LogMixture(log_mean, np.sqrt(log_variance), mean_s, forecast.scales)
+    law = LogMixture(log_mean, np.sqrt(log_variance), mean_s, forecast.scales)
+    return law, bool(np.all(course.ends[..., -1] >= term_s))
 
 
 def _gradient(mean: Floats, term_s: float, elapsed_s: Floats) -> Floats:

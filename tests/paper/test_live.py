@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,12 @@ def options_in(directory: Path, speed: int | None = None) -> Namespace:
     return Namespace(**place, speed=speed, json=True, venue="direct", accept_chain=False)
 
 
-def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals | None) -> Any:
+def trade(
+    directory: Path, port: int, first: int, last: int, how: signal.Signals, wrong_s: Mapping[int, int] | None = None
+) -> Any:
     """Run the daemon from when the chain's tip is RAWS[first] until RAWS[last] is there, then send it a signal.
 
-    None: its clock is set ten years ahead then.
+    `wrong_s` tells how many seconds its clock is ahead of the world's from RAWS[number] on, or behind: below 0.
     """
 
     async def act() -> Any:
@@ -127,15 +130,19 @@ def trade(directory: Path, port: int, first: int, last: int, how: signal.Signals
         await node.start(port)
         await exchange.start()
         exchange.funding = {"fTH1": "[[0.01,30,1,7.5]]", "fBTC": "[]"}
-        clock = ManualClock((time_of(RAWS[first]) + 1) * NS_PER_S)
+        settings_of_clock = {0: 0, **(wrong_s or {})}
+        ahead_ns = settings_of_clock[0] * NS_PER_S
+        clock = ManualClock((time_of(RAWS[first]) + 1) * NS_PER_S + ahead_ns)
 
         def move() -> None:
-            node.raws = [raw for raw in RAWS if time_of(raw) <= clock.now // NS_PER_S]
-            if len(node.raws) > last and how is not None:
+            nonlocal ahead_ns
+            node.raws = [raw for raw in RAWS if time_of(raw) <= (clock.now - ahead_ns) // NS_PER_S]
+            now_ns = settings_of_clock[max(at for at in settings_of_clock if at < len(node.raws))] * NS_PER_S
+            clock.now += now_ns - ahead_ns
+            clock.leap_ns += now_ns - ahead_ns
+            ahead_ns = now_ns
+            if len(node.raws) > last:
                 os.kill(os.getpid(), how)
-            elif len(node.raws) > last and not clock.leap_ns:
-                clock.leap_ns = 3_650 * 86_400 * NS_PER_S
-                clock.now += clock.leap_ns
 
         clock.on_sleep = move
         settings = load_settings(directory / "live.yaml", params_type)
@@ -271,7 +278,7 @@ def test_a_clock_that_leaps_years_ahead_stops_the_daemon_before_anything_is_book
         port = free.getsockname()[1]
     write_config(tmp_path, port)
     with pytest.raises(ClockLeapError, match="our clock leapt 315360000 s ahead"):
-        trade(tmp_path, port, 11, 24, None)
+        trade(tmp_path, port, 11, 45, signal.SIGKILL, {24: 3_650 * 86_400})
     ended = trade(tmp_path, port, 30, 44, signal.SIGTERM)  # the clock is right again, and it goes on
     assert all(not desk.session.state.expired for desk in ended.daemon.desks.values())
     journal = Journal(tmp_path / "a.journal")

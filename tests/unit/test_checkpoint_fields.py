@@ -59,8 +59,8 @@ FIELDS = {
     FairValue: {
         PARTS: "_chain _fee_days",
         KEPT: "_fees_sat _fees_then_sat",
-        FIXED: "_contract _start_ns _end_ns _on_entry _share_per_s _clock",
-        FORGOTTEN: "_at_rate _law _from_ns _until_ns _parts _edges _value_sat _slope_sat_ns _moves",
+        FIXED: "_contract _start_ns _end_ns _on_entry _share_per_s",
+        FORGOTTEN: "_at_rate _law _asked_clock _from_ns _until_ns _parts _edges _value_sat _slope_sat_ns _moves",
     },
 }
 

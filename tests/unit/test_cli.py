@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -242,6 +243,16 @@ def test_python_m_bot_is_the_same_program() -> None:
         [sys.executable, "-m", "bot", "--version"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.startswith("fairhash ")
+
+
+@pytest.mark.parametrize(("given", "taken"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
+def test_numpy_starts_no_threads_that_nobody_asked_for(config: Path, given: dict[str, str], taken: str) -> None:
+    code = "import os, sys\nfrom bot.cli import main\nmain(['explain', sys.argv[1]])\n"
+    code += "print(os.environ['OPENBLAS_NUM_THREADS'], file=sys.stderr)"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | given
+    command = [sys.executable, "-c", code, str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
+    assert done.stderr.split()[-1] == taken
 
 
 def test_help_imports_nothing_heavy() -> None:

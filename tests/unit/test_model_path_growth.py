@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from backtests import reference
 from bot.chain.chain import Chain, load
 from bot.contract_file import load_contract
-from bot.core.contract import PRO_RATA, Contract
+from bot.core.contract import FPPS, PPS, PRO_RATA, Contract
 from bot.core.events import Block
 from bot.core.units import NS_PER_DAY, NS_PER_S, SAT_PER_BTC
+from bot.model import path_growth
 from bot.model.domain import ModelError
 from bot.model.fair_value import FairValue
 from bot.model.growth import PATH_NAMES, growth_model, log_ratio
+from bot.model.knowledge import forecast_ahead
 from bot.model.path_growth import PATH_MODELS, RETARGETS, expected_steps
 from bot.model.random_clock import sobol_values
 from bot.run import load_run
@@ -88,15 +90,20 @@ def test_quantiles_are_ordered_and_positive_until_expiry(hours: int, levels: lis
     assert quantiles[0] > 0.0 if at_ns < CONTRACT.end_ns else quantiles[-1] == 0.0
 
 
-def test_the_answer_does_not_depend_on_what_was_asked_before() -> None:
-    asked, silent = fair("anchored"), fair("anchored")
-    for block in blocks()[:3_000]:
+@pytest.mark.parametrize(("basis", "years"), [(PPS, 0), (FPPS, 2)])
+def test_the_answer_does_not_depend_on_what_was_asked_before(basis: str, years: int) -> None:
+    """Beyond a halving the law counts with fees, which move daily: with those of its look, whenever it is asked for."""
+    end_ns = CONTRACT.end_ns + years * 365 * NS_PER_DAY
+    contract = replace(CONTRACT, end_ns=end_ns, payout=replace(CONTRACT.payout, basis=basis))
+    known = blocks()[:2_982]  # since the last look the fees expected have changed
+    asked, silent = fair("anchored", contract=contract), fair("anchored", contract=contract)
+    for block in known:
         asked.on_block(block)
         silent.on_block(block)
         if block.height % 50 == 0:
             asked.value_quantile_sat(block.time_ns, 0.25)
             asked.value_sat(block.time_ns + 7)
-    at_ns = blocks()[2_999].time_ns + NS_PER_DAY // 3
+    at_ns = known[-1].time_ns + NS_PER_DAY // 3
     assert asked.value_quantile_sat(at_ns, 0.1) == silent.value_quantile_sat(at_ns, 0.1)
     assert asked.value_sat(at_ns) == silent.value_sat(at_ns)
 
@@ -175,6 +182,29 @@ def test_no_later_block_or_retarget_moves_an_earlier_value() -> None:
     known = cut // 400 + 1
     assert true[:known] == other[:known]
     assert all(a != b for a, b in zip(true[known:], other[known:], strict=True))  # and the change is felt at once
+
+
+def test_forecasts_made_in_one_call_are_those_made_one_by_one() -> None:
+    epochs = [(epoch.start_s, epoch.bits) for epoch in CHAIN.epochs_known_at(CONTRACT.start_ns)]
+    path_growth._KEPT.clear()
+    forecast_ahead(growth_model("anchored"), epochs, blocks(), CONTRACT.end_ns)
+    ahead = dict(path_growth._KEPT)
+    assert len(ahead) == 7  # the epoch in force at the start, and six retargets
+    path_growth._KEPT.clear()
+    value = fair("anchored")
+    for block in blocks():
+        value.on_block(block)
+    assert ahead.keys() == path_growth._KEPT.keys()  # all that a run asks for, and nothing else
+    for past, made in path_growth._KEPT.items():
+        assert made.mean.tobytes() == ahead[past].mean.tobytes()
+        assert made.covariance.tobytes() == ahead[past].covariance.tobytes()
+
+
+def test_every_forecast_of_a_run_is_made_before_it() -> None:
+    run = load_run(ROOT / "config.yaml")
+    before = list(path_growth._KEPT.values())
+    reference.run(run.plans[0])
+    assert all(a is b for a, b in zip(before, path_growth._KEPT.values(), strict=True))
 
 
 def test_a_refit_is_quick_enough_for_an_engine() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from bot.chain.chain import load
+from bot.model import random_clock
 from bot.model.domain import ModelError
 from bot.model.growth import log_ratio
 from bot.model.local_trend import ANCHORED, DAMPED, Parameters, Priors, extrapolated, filtered, fitted
 from bot.model.paths import (
+    LUCK_VARIANCE,
     PathForecast,
     digamma,
     full_epochs_mean_and_sd,
@@ -21,8 +24,8 @@ from bot.model.paths import (
     trigamma,
     with_blocks_seen,
 )
-from bot.model.random_clock import frozen_s, paid_s, second_order, sobol_values, standard_quantile
-from bot.model.reproducible import Floats, cholesky, exp, log, solve_damped
+from bot.model.random_clock import Rewards, frozen_s, paid_s, second_order, sobol_values, standard_quantile
+from bot.model.reproducible import Floats, cholesky, exp, log, log_one, solve_damped
 from bot.model.rivals import ar1_forecast, ar1_path
 from bot.model.scores import crps_ensemble, crps_log, crps_normal, diebold_mariano, pinball_log, two_sided_t
 from bot.model.sobol import normal_quantile, sobol_points
@@ -127,6 +130,39 @@ def test_reproducible_functions_are_as_exact_as_the_library() -> None:
     assert np.max(np.abs(exp(x) / np.exp(x) - 1.0)) < 5e-16
     assert np.max(np.abs(log(np.exp(x)) - np.log(np.exp(x))) / np.maximum(1.0, np.abs(x))) < 3e-16
     assert np.isfinite(exp(np.array([-1e9, 1e9]))).all()
+    assert [log_one(v) for v in np.exp(x).tolist()] == log(np.exp(x)).tolist()
+
+
+def test_the_filter_in_place_is_the_filter_as_it_is_written_down(ratios: Floats) -> None:
+    """To the last bit: a fair value one bit apart may one day turn a decision."""
+    changes, points = ratios[-52:], [(0.02, 0.8, 0.03, 0.01), (-0.1, 0.3, 0.2, 0.004)]
+    together, states = filtered(changes[None, :], Parameters(*np.array(points).T))
+    for n, (m, rho, sw, se) in enumerate(points):
+        level, growth, seen, squares, product, twos = 0.0, m, 0.0, 0.0, 1.0, 0
+        p11, p12, p22 = LUCK_VARIANCE, 0.0, se * se / (1.0 - rho * rho)
+        for k, change in enumerate(changes.tolist()):
+            seen = seen + change
+            level, growth = level + growth, (1.0 - rho) * m + rho * growth
+            a, b, d = p11 + 2.0 * p12 + p22 + sw * sw, rho * (p12 + p22), rho * rho * p22 + se * se
+            total, surprise = a + LUCK_VARIANCE, seen - level
+            product, squares = product * total, squares + surprise * surprise / total
+            if k % 16 == 15:
+                product, exponent = math.frexp(product)
+                twos += exponent
+            one, two = a / total, b / total
+            level, growth = level + one * surprise, growth + two * surprise
+            p11, p12, p22 = a - one * a, b - one * b, d - two * b
+        height = -0.5 * (52 * 1.8378770664093453 + (log_one(product) + twos * log_one(2.0)) + squares)
+        alone, state = filtered(changes, Parameters(m, rho, sw, se))
+        assert [float(alone), *map(float, state)] == [height, level - seen, growth, p11, p12, p22]
+        assert [float(together[n]), *(float(part[n]) for part in states)] == [
+            height,
+            level - seen,
+            growth,
+            p11,
+            p12,
+            p22,
+        ]
 
 
 def test_cholesky_and_solve(ratios: Floats) -> None:
@@ -266,6 +302,24 @@ def test_second_order_agrees_with_sobol_paths(ratios: Floats, origin: int, days:
     if days == 91:
         for p in (0.01, 0.05, 0.5, 0.95, 0.99):
             assert float(fast.quantile_s(p)) == pytest.approx(slow.quantile_s(p), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("growth", "rewards", "is_near"),
+    [(0.06, (), True), (0.06, ((2.3, 0.5),), True), (0.06, ((20.0, 0.5),), True), (1.1, (), False)],
+)
+def test_retargets_beyond_the_term_are_left_out_of_the_law_to_the_last_bit(
+    ratios: Floats, growth: float, rewards: Rewards, is_near: bool
+) -> None:
+    """Where difficulty trebles at each, more of them fit into a term than are looked at first."""
+    path = ANCHORED.forecast(launch(ratios), 30)
+    path = replace(path, mean=path.mean + (growth - 0.06) * np.arange(1.0, 31.0))
+    elapsed = np.asarray(3 * DAY)
+    whole, _ = random_clock._second_order(path, TERM, elapsed, DAY, rewards)
+    _, is_whole = random_clock._second_order(path.first(retargets_within(TERM)), TERM, elapsed, DAY, rewards)
+    law = second_order(path, TERM, 3 * DAY, DAY, rewards)
+    assert is_whole == is_near and retargets_within(TERM) == 14
+    assert (law.mean_s, law.log_mean, law.log_sd) == (whole.mean_s, whole.log_mean, whole.log_sd)
 
 
 def test_the_frozen_clock_is_biased_and_a_good_control_variate() -> None:

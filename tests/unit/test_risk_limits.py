@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from backtests import reference
+from backtests import compiled_engine, reference
 from backtests.result import RunResult
 from bot.core.events import Quote
 from bot.core.order import PlaceOrder
 from bot.session import Strategy
+from strategies import hold_long
 from strategies.view import Target, View
 from tests.unit.test_session import HOUR_NS, plan_of_the_repository, run, tick
 
@@ -82,6 +83,26 @@ def test_without_blocks_nothing_is_opened_and_all_may_be_closed() -> None:
     assert {fill.size_lots > 0 for fill in result.fills} == {True, False}
     assert sold(result) == 0, "bought while blocks came, sold without, and not bought again"
     assert len(told(result)) == 1 and "the last block is" in told(result)[0]
+
+
+@pytest.mark.parametrize("engine", [reference, compiled_engine])
+@pytest.mark.parametrize("until_h", [0, 1])
+def test_a_run_without_any_block_does_not_speak_of_the_last_one(engine: Any, until_h: int) -> None:
+    plan = plan_of_the_repository()
+    start = plan.settings.start_ns
+    limits = replace(plan.settings.limits, max_block_age_ns=3 * HOUR_NS)
+    blocks = [block for block in plan.blocks if block.time_ns <= start + until_h * HOUR_NS]
+    quotes = [Quote(start + 4 * HOUR_NS, tick(0.995), 2_000, tick(1.005), 2_000)]
+    strategy = replace(plan.strategy, name="test", decide=hold_long.decide, params=hold_long.Params())
+    settings = replace(plan.settings, limits=limits)
+    history = replace(plan.history, quotes=quotes)
+    given = replace(plan, blocks=blocks, settings=settings, strategy=strategy, history=history)
+    result = engine.run(replace(given, end_ns=start + 5 * HOUR_NS))
+    if blocks:
+        said = f"the last block is {(quotes[0].time_ns - blocks[-1].time_ns) // 10**9} s old"
+    else:
+        said = "no block has come since the run began 14400 s ago"
+    assert not result.fills and told(result) == [said]
 
 
 @pytest.mark.parametrize(("name", "tight"), [("max_orders_hour", 1), ("collar_ppm", 5_100), ("max_borrow_ppm", 1)])
