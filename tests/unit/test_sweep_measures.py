@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backtests import reference
+from backtests import compiled_engine, reference
 from backtests.attribution import attribute
 from backtests.brief import ResultInBrief, deepest_fall, sampled_at
 from backtests.metrics import (
@@ -108,6 +108,23 @@ def test_a_row_of_samples_is_a_row_of_all_marks(seed: int, kind: str, use: str, 
         sampling = by.timeline.sampling(len(brief.time_ns), brief.last.time_ns)
         assert sampling.events is brief.samples, "every run ends as the timeline foresees"
         assert by.row(bare, 5, 0) == plainly(reference.run(plan), plan.settings.start_ns, 5, 0)
+
+
+def test_samples_and_fall_stay_the_same_after_a_look_at_all_marks() -> None:
+    """For which the run is made again; and one that was asked for no samples knows its deepest fall too."""
+    fell = 0
+    for seed in range(10):
+        plan = squeezed_plan(seed)
+        prepared = compiled_engine.prepare(plan)
+        places = np.arange(0, prepared.count, 7)
+        brief = compiled_engine.run_brief(plan, prepared, samples=places)
+        before = brief.sampled_sat.tolist(), brief.fall
+        equity_sat = brief.equity_sat
+        assert (brief.sampled_sat.tolist(), brief.fall) == before == (equity_sat[places].tolist(), brief.fall)
+        assert compiled_engine.run_brief(plan, prepared).fall == brief.fall
+        assert brief.fall == deepest_fall(brief.start_equity_sat, equity_sat, brief.last.equity_sat)
+        fell += brief.fall > (0, 0)
+    assert fell > 5
 
 
 def curve_of(count: int, gap_s: int) -> tuple[Any, Any]:
