@@ -52,15 +52,14 @@ class Brief:
 
     @property
     def sampled_sat(self) -> Any:
-        """The equity at each of the samples that were asked for, as far as they were marked, in satoshi."""
+        """Equity at each of `samples` that was marked, in satoshi."""
         return self._landing.sampled_sat
 
     @property
     def fall(self) -> tuple[int, int]:
-        """The deepest fall of the equity from a peak before it, and that peak, in satoshi; told where samples are.
-
-        Of all marks, the deposit before them and the mark at the end; of equal falls the first.
-        """
+        """The deepest fall of equity in satoshi, over all marks and the last, and the highest equity before it."""
+        if self.samples is None:
+            self._marks()
         left = self._landing.left
         return left.deepest_sat, left.deepest_peak_sat
 
