@@ -38,12 +38,13 @@ from backtests.compiled_engine.steps import (
     tell,
     weigh,
 )
+from backtests.compiled_engine.structs import equity_sat
 from backtests.compiled_engine.wide import quotient
 from bot.core.accrual import dividend_sat
 from bot.core.margin import Interest, Standing, standing
 from bot.core.units import NS_PER_HOUR, notional_sat
 from bot.trader import Trader, within
-from strategies.view import NEVER, exposure_of
+from strategies.view import NEVER, View, exposure_of
 
 NONE, POSSIBLE, AHEAD = 0, 1, 2
 """Whether margins may fail at an event, or it is not to be taken in here."""
@@ -232,6 +233,12 @@ ON_EVERY_BAR = (
     *(Trader.is_idle, Trader._allowed, within, exposure_of),
 )
 """What is not called but written out in place in machine code."""
+
+IN_EVERY_ANSWER = (
+    *(equity_sat, standing, Standing.equity_sat, Interest.due_sat, notional_sat, quotient),
+    *(exposure_of, View.lots_for),
+)
+"""The same for a strategy, besides its own functions."""
 
 for _part in (
     *(is_eventful, is_still_to_follow, leap, attend, begun, sure_until, risk_at, is_kept, stops_ns, sleeps_until_ns),

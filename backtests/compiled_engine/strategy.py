@@ -95,6 +95,7 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     if not isinstance(decide, FunctionType):
         raise UnsupportedError(f"{decide!r} is no plain function: the compiled engine cannot take it")
     from backtests.compiled_engine import asking, standins
+    from backtests.compiled_engine.leaping import IN_EVERY_ANSWER
     from backtests.compiled_engine.tables import stand_in
 
     assert standins
@@ -105,7 +106,7 @@ def _compiled(decide: Callable[..., Any], layout: tuple[tuple[str, str], ...]) -
     bound = {"decide": _bind(decide, done), "PARAMS": _params(layout)}
     answer = FunctionType(asking.answer.__code__, {**vars(asking), **bound}, asking.answer.__name__)
     answer.__module__, answer.__qualname__ = asking.__name__, asking.answer.__qualname__
-    made = _made(answer, (0, 0, 0, 0, 0), name, functions)
+    made = _made(answer, (0, 0, 0, 0, 0), name, functions, (*functions, *IN_EVERY_ANSWER))
     return made, made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 

@@ -80,11 +80,15 @@ class _Shown:
         return self._value.columns.ask_sat[self._value.at]  # type: ignore[no-any-return]
 
     @property
+    def edge(self: Any) -> float:
+        return self._value.columns.edge[self._value.at]  # type: ignore[no-any-return]
+
+    @property
     def _ask_size_lots(self: Any) -> int:
         return self._value.columns.ask_size_lots[self._value.at]  # type: ignore[no-any-return]
 
 
-def _equity_sat(self: Any) -> int:
+def equity_sat(self: Any) -> int:
     """Stand in for the field that Session fills in at each event: most decisions do without."""
     state = self._state
     return margin.standing(state, state.accounts.user).equity_sat(state.mark_sat, self.time_ns)
@@ -326,13 +330,13 @@ VIEW = shape(
     properties=(
         "growth_per_retarget",
         *("price_sat", "bid_sat", "ask_sat", "bid_size_lots", "ask_size_lots", "to_expiry_ns", "difficulty"),
-        *("fair_value_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "edge", "initial_margin_ppm"),
+        *("fair_value_sat", "fair_long_sat", "fair_short_sat", "fair_lender_sat", "initial_margin_ppm"),
         *("position_lots", "exposure"),
     ),
 )
 
-attribute(type(VIEW), "equity_sat", _equity_sat)
-for _name in ("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots"):
+attribute(type(VIEW), "equity_sat", equity_sat)
+for _name in ("_bid_sat", "_bid_size_lots", "_ask_sat", "_ask_size_lots", "edge"):
     attribute(type(VIEW), _name, getattr(_Shown, _name).fget)
 LISTS = {
     "whole": List(int64),
