@@ -13,6 +13,8 @@ STRETCH_BITS: Final = 4
 """2^4 events are summed up in one entry of the columns of stretches, as many of these in one of the next level, ..."""
 LEVELS: Final = 3
 """... and so many levels there are."""
+SAMPLE_WORDS: Final = 4
+"""A sample is a row of so many words: an event, its time, its mark, the dividend index that it knows."""
 
 
 class Columns(NamedTuple):
@@ -90,7 +92,6 @@ class Given(NamedTuple):
     equity_at: int
     position_at: int
     samples_at: int
-    samples: int
     sampled_at: int
     events: int
     is_bars: int

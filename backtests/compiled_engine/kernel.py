@@ -46,7 +46,7 @@ def course(given_at: int, left_at: int) -> None:
     run.trader = make_trader(exchange, given)
     run.seen = make_view(exchange, run.columns, given.max_position_lots)
     run.peak_sat, run.floor_ppm = given.deposit_sat, PPM - given.max_drawdown_ppm
-    run.sample_at = word_at(given.samples_at) if given.samples else NEVER
+    run.sample_at = word_at(given.samples_at) if given.samples_at else NEVER
     run.answer_at = allotted(ANSWER_WORDS)
     run.last = as_kind(ANSWER, NOTHING)
     at = 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from backtests.compiled_engine.journey import LEVELS, STRETCH_BITS
 from backtests.compiled_engine.shapes import compiles
-from backtests.compiled_engine.steps import feed, mark, pass_blocks, pass_rates, take_sample, tell
+from backtests.compiled_engine.steps import feed, mark, pass_blocks, pass_rates, sample_row, take_sample, tell
 from bot.core.units import NS_PER_S, notional_sat
 from strategies.view import exposure_of
 
@@ -39,7 +39,7 @@ def pass_by(run: Any, worth: Any, at: int, until_ns: int) -> int:
             at = end
             if level + 1 < LEVELS and at & ((1 << (bits + STRETCH_BITS)) - 1) == 0:
                 level += 1
-        elif level > 0:
+        elif passed == at and level > 0:
             level -= 1
         else:
             at = passed if passed > at else pass_part(run, worth, place, at, end, until_ns)
@@ -175,14 +175,16 @@ def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
 
 def sample(run: Any, worth: Any, end: int) -> None:
     """Tell the equity at those events before `end` at which it is asked for."""
-    columns = run.columns
     if run.sample_at >= end:
         return
     while run.sample_at < end:
-        at = run.sample_at
-        worth.earn(columns.index[columns.blocks_seen[at]])
-        take_sample(run, worth.equity_sat(columns.mark_sat[at], columns.known_ns[at]))
-    worth.earn(columns.index[run.earned])
+        if run.moves:
+            known_ns, mark_sat, index = sample_row(run)
+            worth.earn(index)
+            take_sample(run, worth.equity_sat(mark_sat, known_ns))
+        else:
+            take_sample(run, worth.fixed_sat)
+    worth.earn(run.columns.index[run.earned])
 
 
 def walk(run: Any, worth: Any, at: int, end: int) -> int:

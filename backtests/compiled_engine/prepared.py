@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine.journey import LEVELS, REAL_COLUMNS, STRETCH_BITS, Columns
+from backtests.compiled_engine.journey import LEVELS, REAL_COLUMNS, SAMPLE_WORDS, STRETCH_BITS, Columns
 from backtests.compiled_engine.rows import Rows, rows_between
 from backtests.compiled_engine.strategy import worths_of
 from backtests.plan import Plan
@@ -40,6 +40,7 @@ class Prepared:
     rates: list[SwapRate]
     _worths: dict[str, Any] = field(default_factory=dict)
     _addresses: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    _sampled: list[tuple[Any, Any]] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -59,6 +60,18 @@ class Prepared:
             addresses = np.array([column.ctypes.data for column in columns], np.int64)
             self._addresses[worths] = (addresses, columns)
         return int(self._addresses[worths][0].ctypes.data)
+
+    def rows_of(self, samples: Any) -> Any:
+        """Return a row of SAMPLE_WORDS for each of these events that there is, and a last one that never comes."""
+        for known, rows in self._sampled:
+            if known is samples:
+                return rows
+        columns, events = self.columns, samples[: np.searchsorted(samples, self.count)]
+        rows = np.full((len(events) + 1, SAMPLE_WORDS), NEVER, np.int64)
+        indices = columns.index[columns.blocks_seen[events]]
+        rows[:-1] = np.stack((events, columns.known_ns[events], columns.mark_sat[events], indices), 1)
+        self._sampled[:] = [(samples, rows)]
+        return rows
 
     def fits(self, plan: Plan) -> bool:
         """Return whether `plan` differs in nothing but strategy, deposit, limits and the market's rules."""

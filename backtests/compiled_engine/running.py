@@ -169,6 +169,7 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, wanted: Wanted) -> Land
     marks = np.empty((2, count), np.int64) if wanted.marks else None
     samples = wanted.samples
     sampled = None if samples is None else np.empty(max(len(samples), 1), np.int64)
+    rows = None if samples is None else prepared.rows_of(samples)
     settings = plan.settings
     given, tables = _given(settings.contract, settings.rules, settings.limits, settings.start_ns)
     given = given.copy()
@@ -179,8 +180,7 @@ def _flown(plan: Plan, prepared: Prepared, asks: Asking, wanted: Wanted) -> Land
         "params_at": asks.params.ctypes.data,
         "equity_at": marks[0].ctypes.data if marks is not None and count else 0,
         "position_at": marks[1].ctypes.data if marks is not None and count else 0,
-        "samples_at": 0 if samples is None else samples.ctypes.data,
-        "samples": 0 if samples is None else len(samples),
+        "samples_at": 0 if rows is None else rows.ctypes.data,
         "sampled_at": 0 if sampled is None else sampled.ctypes.data,
         "events": count,
         "is_bars": bool(plan.history.bars),

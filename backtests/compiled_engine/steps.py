@@ -8,7 +8,7 @@ from numba import boolean, int64
 
 from backtests.compiled_engine.answers import ANSWER, NOTHING, Answer
 from backtests.compiled_engine.calling import asked
-from backtests.compiled_engine.journey import NEEDS_MARKS, STRATEGY_FAILED
+from backtests.compiled_engine.journey import NEEDS_MARKS, SAMPLE_WORDS, STRATEGY_FAILED
 from backtests.compiled_engine.lists import WORD
 from backtests.compiled_engine.shapes import address_of, compiles, set_word_at, shape, value_at, word_at
 from backtests.compiled_engine.structs import ACCOUNT, COLUMNS, EXCHANGE, GIVEN, STATE, TRADER, VIEW
@@ -240,7 +240,13 @@ def take_sample(run: Any, equity_sat: int) -> None:
     given = run.given
     set_word_at(given.sampled_at + WORD * run.sampled, equity_sat)
     run.sampled += 1
-    run.sample_at = word_at(given.samples_at + WORD * run.sampled) if run.sampled < given.samples else NEVER
+    run.sample_at = word_at(given.samples_at + SAMPLE_WORDS * WORD * run.sampled)
+
+
+def sample_row(run: Any) -> tuple[int, int, int]:
+    """Return time, mark and dividend index at the event `run.sample_at`: see Prepared.rows_of."""
+    place = run.given.samples_at + SAMPLE_WORDS * WORD * run.sampled
+    return word_at(place + WORD), word_at(place + 2 * WORD), word_at(place + 3 * WORD)
 
 
 def halt(run: Any, equity_sat: int) -> None:
@@ -318,6 +324,19 @@ def is_sound(answer: Answer, tick_sat: int) -> bool:
 
 for _part in (
     *(feed, take_rate, take_block, pass_blocks, pass_rates, tell, take, close_bar, bar_at, tell_gap, see, decide),
-    *(mark, weigh, take_sample, halt, floor_sat, is_asleep, is_exposure_kept, is_same_situation, ask, heed, is_sound),
+    *(
+        mark,
+        weigh,
+        take_sample,
+        sample_row,
+        halt,
+        floor_sat,
+        is_asleep,
+        is_exposure_kept,
+        is_same_situation,
+        ask,
+        heed,
+        is_sound,
+    ),
 ):
     compiles(_part)
