@@ -176,15 +176,17 @@ def sweep(options: argparse.Namespace) -> None:
     """Print whole trials with their rows, a second and by what they take, with two workers.
 
     Asleep between decisions, so too with few trades, and asked at every bar; by `fairhash sweep`'s own workers, and by
-    processes forked from one that has prepared the history, for the memory that those take.
+    processes forked from one that has prepared the history, for the memory that those take; and in those nothing but
+    the exact backtest, its fills and what it ends with, no samples and no row.
     """
     full, count = plan(), options.settings
     for kind in ("asleep", "few trades", "awake"):
         run = measure(full, count, 2, "compiled", kind)
         taken = f"{1e3 * run.cpu_s / count:.2f} ms of CPU a trial, {1e3 * run.asking_s / count:.2f} to ask and keep it"
         _print_sweep(f"sweep, {kind}", count, run.wall_s, taken, run.proportional_mib)
-        wall_s, cpu_s, mib = _forked(full, kind, count)
-        _print_sweep(f"forked, {kind}", count, wall_s, f"{1e3 * cpu_s / count:.2f} ms of CPU a trial", mib)
+        for name, work in (("forked", _row), ("backtests alone", _alone)):
+            wall_s, cpu_s, mib = _forked(full, kind, count, work)
+            _print_sweep(f"{name}, {kind}", count, wall_s, f"{1e3 * cpu_s / count:.2f} ms of CPU a trial", mib)
 
 
 def _print_sweep(name: str, count: int, wall_s: float, taken: str, mib: float) -> None:
@@ -196,7 +198,7 @@ def _print_sweep(name: str, count: int, wall_s: float, taken: str, mib: float) -
     )
 
 
-def _forked(full: Plan, kind: str, count: int) -> tuple[float, float, float]:
+def _forked(full: Plan, kind: str, count: int, work: Callable[[Trial], Any]) -> tuple[float, float, float]:
     """Return wall and CPU seconds of the trials by two forked workers that share one history, and PSS of the larger."""
     trials = drawn(kind, count)
     with tempfile.TemporaryDirectory() as place:
@@ -205,15 +207,16 @@ def _forked(full: Plan, kind: str, count: int) -> tuple[float, float, float]:
         (first,) = bench.rows(markets.CONFIGURED, trials[:1])
     assert not first.error, first.error
     _BENCH[:] = [bench]
+    work(trials[0])
     gc.collect()
     with multiprocessing.get_context("fork").Pool(2) as pool:
         before, used = time.perf_counter(), _used_by_workers()
-        rows = pool.map(_row, trials, chunksize=5)
+        found = pool.map(work, trials, chunksize=20)
         wall_s = time.perf_counter() - before
         mib = max(memory_mib(child.pid)[1] for child in multiprocessing.active_children() if child.pid)
         pool.close()
         pool.join()
-    assert not any(row.error for row in rows)
+    assert not any(isinstance(one, Row) and one.error for one in found)
     return wall_s, _used_by_workers() - used, mib
 
 
@@ -224,6 +227,13 @@ _BENCH: list[Bench] = []
 def _row(trial: Trial) -> Row:
     (row,) = _BENCH[0].rows(markets.CONFIGURED, (trial,))
     return row
+
+
+def _alone(trial: Trial) -> int:
+    """Return the equity that a trial ends with."""
+    (bench,) = _BENCH
+    of = replace(bench._market(markets.CONFIGURED, None).plan, strategy=bench._strategy(trial))
+    return compiled_engine.run_brief(of).last.equity_sat
 
 
 def _used_by_workers() -> float:

@@ -26,6 +26,7 @@ from bot.core.order import (
     PlaceOrder,
     Rejection,
     Transfer,
+    no_orders,
 )
 from bot.core.state import State
 from bot.core.units import NS_PER_HOUR, NS_PER_S, PPM, fee_sat, notional_sat, wide
@@ -125,7 +126,10 @@ class Trader:
         if self.halted:
             target = NOTHING
         self.account.refresh(self.state.ledger)
-        live = [o for o in self.state.live if o.is_live and not o.forced and o.command.user == self.account.name]
+        live = no_orders(self.state.live)
+        for order in self.state.live:
+            if order.is_live and not order.forced and order.command.user == self.account.name:
+                live.append(order)
         if self.mode == HALTED:
             self._cancel(live)
             return

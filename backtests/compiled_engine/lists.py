@@ -26,6 +26,7 @@ from backtests.compiled_engine.shapes import (
     words,
     words_of,
 )
+from bot.core.order import no_orders
 
 WORD: Final = 8
 FIRST: Final = 8
@@ -266,6 +267,12 @@ def _remove(self: Any, item: Any) -> Any:
 def made(kind: Any) -> Any:
     """Return a struct of `kind` in the arena, all of it 0 (compiled code only)."""
     raise NotImplementedError
+
+
+@overload(no_orders, strict=False)  # type: ignore[untyped-decorator]
+def _no_orders(among: Any) -> Any:
+    kind = among
+    return lambda among: made(kind)
 
 
 @overload(made, strict=False)  # type: ignore[untyped-decorator]

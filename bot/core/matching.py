@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from bot.core.events import Bar, Quote
 from bot.core.ledger import Account
 from bot.core.lending import overdue_lots
-from bot.core.order import Order
+from bot.core.order import Order, no_orders
 from bot.core.settlement import Leg, cancel, capacity_lots, settle_trade
 from bot.core.state import State, market_price_sat
 from bot.core.state import open_level as open_level
@@ -156,7 +156,7 @@ def match_close(state: State, bar: Bar) -> None:
 
 def eligible(state: State, time_ns: int) -> list[Order]:
     """Return the live orders, by priority, that were placed before this event and have reached the venue."""
-    found = []
+    found = no_orders(state.live)
     for order in state.live:
         if order.is_live and order.event < state.event and order.command.active_ns <= time_ns:
             if not order.active:
