@@ -6,13 +6,16 @@ from typing import Any, Final, NamedTuple
 
 REAL_COLUMNS: Final = (
     *("fair_sat", "difficulty", "growth_per_retarget", "fair_long_sat", "fair_short_sat", "fair_lender_sat"),
-    *("edge", "stretch_low_edge", "stretch_high_edge"),
+    *("edge", "stretch_edges"),
 )
 """Columns of floats; all others are whole numbers."""
 STRETCH_BITS: Final = 4
 """2^4 events are summed up in one entry of the columns of stretches, as many of these in one of the next level, ..."""
 LEVELS: Final = 3
 """... and so many levels there are."""
+LOW_SAT, HIGH_SAT, SHORTEST_GAP_NS, LONGEST_GAP_NS, KNOWN_NS, BLOCKS_SEEN = range(6)
+"""The words of a stretch in the column `stretches`, side by side, as they are looked at together."""
+STRETCH_WORDS: Final = 6
 SAMPLE_WORDS: Final = 4
 """A sample is a row of so many words: an event, its time, its mark, the dividend index that it knows."""
 
@@ -33,8 +36,9 @@ class Columns(NamedTuple):
     `edge` is View.edge. The worths to a long, a short and a lender are the fair value where no strategy has asked for
     them.
 
-    Columns of stretches: least and greatest edge, open or mark, and pause before an event's opening. Their levels lie
-    one after the other; `level_at` is where each begins, and where the last one ends.
+    `stretch_edges` has the least and the greatest edge of each stretch, `stretches` STRETCH_WORDS for each: least and
+    greatest open or mark, shortest and longest pause before an event's opening, `known_ns` and `blocks_seen` of its
+    last event. Their levels lie one after the other; `level_at` is where each begins, and where the last one ends.
     """
 
     open_ns: Any
@@ -73,12 +77,8 @@ class Columns(NamedTuple):
     fair_long_sat: Any
     fair_short_sat: Any
     fair_lender_sat: Any
-    stretch_low_edge: Any
-    stretch_high_edge: Any
-    stretch_low_sat: Any
-    stretch_high_sat: Any
-    stretch_shortest_gap_ns: Any
-    stretch_longest_gap_ns: Any
+    stretch_edges: Any
+    stretches: Any
     level_at: Any
 
 

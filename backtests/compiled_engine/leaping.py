@@ -6,7 +6,7 @@ from typing import Any
 
 from backtests.compiled_engine.answers import ANSWER, NOTHING
 from backtests.compiled_engine.calling import asked
-from backtests.compiled_engine.journey import DONE, STRATEGY_FAILED, STRETCH_BITS
+from backtests.compiled_engine.journey import DONE, KNOWN_NS, STRATEGY_FAILED, STRETCH_BITS
 from backtests.compiled_engine.passing import (
     STILL,
     UNSURE,
@@ -18,6 +18,7 @@ from backtests.compiled_engine.passing import (
     passed_upto,
     sample,
     sleeps_through,
+    stretch,
     walk,
     weighs,
 )
@@ -147,10 +148,10 @@ def sure_until(run: Any, worth: Any, at: int, stop_ns: int) -> tuple[int, int]:
     end = (place + 1) << STRETCH_BITS
     if not run.bounded or place >= columns.level_at[1] or not is_without_gaps(run, place):
         return end, UNSURE
-    if columns.known_ns[end - 1] >= stop_ns:
+    if stretch(run, place, KNOWN_NS) >= stop_ns:
         return end, UNSURE
     run.earned = run.blocks
-    kind = kind_of(run, worth, place, end - 1)
+    kind = kind_of(run, worth, place, end - 1, True)
     worth.earn(run.state.index)
     return end, kind
 
@@ -228,7 +229,18 @@ def meet(run: Any, at: int) -> None:
 
 ON_EVERY_BAR = (
     *(tell, is_long_safe, sure_until, risk_at, see, mark, weigh, take_sample, ask, is_sound, floor_sat, quotient),
-    *(is_kept, is_exposure_kept, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold, sample, walk),
+    *(
+        is_kept,
+        is_exposure_kept,
+        is_without_gaps,
+        stretch,
+        sleeps_through,
+        passed_upto,
+        kind_of,
+        is_untold,
+        sample,
+        walk,
+    ),
     *(Standing.equity_sat, Standing.earn, Standing.is_safe, Interest.due_sat, notional_sat, dividend_sat),
     *(Trader.is_idle, Trader._allowed, within, exposure_of),
 )

@@ -9,7 +9,17 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from backtests.compiled_engine.journey import LEVELS, STRETCH_BITS
+from backtests.compiled_engine.journey import (
+    BLOCKS_SEEN,
+    HIGH_SAT,
+    KNOWN_NS,
+    LEVELS,
+    LONGEST_GAP_NS,
+    LOW_SAT,
+    SHORTEST_GAP_NS,
+    STRETCH_BITS,
+    STRETCH_WORDS,
+)
 from backtests.compiled_engine.shapes import compiles
 from backtests.compiled_engine.steps import feed, mark, pass_blocks, pass_rates, sample_row, take_sample, tell
 from bot.core.units import NS_PER_S, notional_sat
@@ -33,8 +43,9 @@ def pass_by(run: Any, worth: Any, at: int, until_ns: int) -> int:
         bits = STRETCH_BITS * (level + 1)
         place, end = columns.level_at[level] + (at >> bits), min(((at >> bits) + 1) << bits, limit)
         passed = at
-        if place < columns.level_at[level + 1] and sleeps_through(run, place, end - 1, until_ns):
-            passed = passed_upto(run, worth, place, at, end, level == 0)
+        if place < columns.level_at[level + 1] and sleeps_through(run, place, until_ns):
+            is_whole = end == ((at >> bits) + 1) << bits
+            passed = passed_upto(run, worth, place, at, end, level == 0, is_whole)
         if passed == end:
             at = end
             if level + 1 < LEVELS and at & ((1 << (bits + STRETCH_BITS)) - 1) == 0:
@@ -62,7 +73,7 @@ def pass_part(run: Any, worth: Any, place: int, at: int, end: int, until_ns: int
         if not run.stopped and not last.low_edge <= columns.edge[wakes_at] <= last.high_edge:
             break
         wakes_at += 1
-    passed = passed_upto(run, worth, place, at, wakes_at, True) if wakes_at > at else at
+    passed = passed_upto(run, worth, place, at, wakes_at, True, False) if wakes_at > at else at
     if passed == wakes_at:
         run.tries_at = passed + 1
     return passed
@@ -80,27 +91,32 @@ def heard_at(run: Any) -> int:
 
 def is_without_gaps(run: Any, place: int) -> bool:
     """Return whether no pause lies in a stretch that is told of, or across which a loan must be looked at."""
-    shortest_ns, longest_ns = run.columns.stretch_shortest_gap_ns[place], run.columns.stretch_longest_gap_ns[place]
+    shortest_ns, longest_ns = stretch(run, place, SHORTEST_GAP_NS), stretch(run, place, LONGEST_GAP_NS)
     most_ns = 0 if run.owes and run.given.is_bars else run.trader.limits.stale_after_ns
-    return shortest_ns >= 0 and longest_ns <= most_ns  # type: ignore[no-any-return]
+    return shortest_ns >= 0 and longest_ns <= most_ns
 
 
-def sleeps_through(run: Any, place: int, last: int, until_ns: int) -> bool:
+def stretch(run: Any, place: int, what: int) -> int:
+    """Return a number of a stretch: see Columns."""
+    return run.columns.stretches[place * STRETCH_WORDS + what]  # type: ignore[no-any-return]
+
+
+def sleeps_through(run: Any, place: int, until_ns: int) -> bool:
     """Return whether neither time nor edge wakes the strategy in a stretch, no due time and no pause lies in it."""
-    columns, answer = run.columns, run.last
-    if columns.known_ns[last] >= until_ns or not is_without_gaps(run, place):
+    edges, answer = run.columns.stretch_edges, run.last
+    if stretch(run, place, KNOWN_NS) >= until_ns or not is_without_gaps(run, place):
         return False
     return run.stopped or (  # type: ignore[no-any-return]
-        answer.low_edge <= columns.stretch_low_edge[place] and columns.stretch_high_edge[place] <= answer.high_edge
+        answer.low_edge <= edges[2 * place] and edges[2 * place + 1] <= answer.high_edge
     )
 
 
-def passed_upto(run: Any, worth: Any, place: int, at: int, end: int, walks: bool) -> int:
+def passed_upto(run: Any, worth: Any, place: int, at: int, end: int, walks: bool, is_whole: bool) -> int:
     """Pass by the events from `at` to `end`, which lie in one stretch; return how far that went: `at` if not at all.
 
     Event by event where they `walk`, for what is to be told of each; else only where nothing is.
     """
-    kind = kind_of(run, worth, place, end - 1)
+    kind = kind_of(run, worth, place, end - 1, is_whole)
     if kind == STILL:
         sample(run, worth, end)
         run.passed += 1
@@ -110,18 +126,20 @@ def passed_upto(run: Any, worth: Any, place: int, at: int, end: int, walks: bool
     return at
 
 
-def kind_of(run: Any, worth: Any, place: int, last: int) -> int:
-    """Return what bounds say of the events up to `last`, all in one stretch, apart from waking by time and edge.
+def kind_of(run: Any, worth: Any, place: int, last: int, is_whole: bool) -> int:
+    """Return what bounds say of the events of a stretch up to `last`, its end if `is_whole`, but for time and edge.
 
     STILL: equity stays between the drawdown's floor and its peak, margins hold and the exposure wakes nobody, at the
     worst of the stretch, the last moment, and whichever end of the dividend index is the worse. Then its dividends
     are counted in.
     """
     columns, state, writes = run.columns, run.state, run.given.equity_at != 0
-    seen, time_ns = columns.blocks_seen[last], columns.known_ns[last]
     if not run.moves:
         return QUIET if writes else STILL
-    low_sat, high_sat = columns.stretch_low_sat[place], columns.stretch_high_sat[place]
+    seen, time_ns = stretch(run, place, BLOCKS_SEEN), stretch(run, place, KNOWN_NS)
+    if not is_whole:
+        seen, time_ns = columns.blocks_seen[last], columns.known_ns[last]
+    low_sat, high_sat = stretch(run, place, LOW_SAT), stretch(run, place, HIGH_SAT)
     is_long, before_sat = worth.margin_lots >= 0, worth.fixed_sat
     if run.owes and is_long and not is_long_safe(state, worth, low_sat, time_ns):
         return UNSURE
@@ -219,6 +237,7 @@ for _part in (
         pass_by,
         pass_part,
         heard_at,
+        stretch,
         is_without_gaps,
         sleeps_through,
         passed_upto,

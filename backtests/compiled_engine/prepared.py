@@ -10,7 +10,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from backtests.compiled_engine.journey import LEVELS, REAL_COLUMNS, SAMPLE_WORDS, STRETCH_BITS, Columns
+from backtests.compiled_engine.journey import (
+    BLOCKS_SEEN,
+    HIGH_SAT,
+    KNOWN_NS,
+    LEVELS,
+    LONGEST_GAP_NS,
+    LOW_SAT,
+    REAL_COLUMNS,
+    SAMPLE_WORDS,
+    SHORTEST_GAP_NS,
+    STRETCH_BITS,
+    STRETCH_WORDS,
+    Columns,
+)
 from backtests.compiled_engine.rows import Rows, rows_between
 from backtests.compiled_engine.strategy import worths_of
 from backtests.plan import Plan
@@ -129,7 +142,7 @@ def prepare(plan: Plan) -> Prepared:
         fair_long_sat=fair,
         fair_short_sat=fair,
         fair_lender_sat=fair,
-        **_stretches(market, fair),
+        **_stretches(market, fair, blocks_seen),
     )
     for column in columns:
         column.flags.writeable = False
@@ -173,7 +186,7 @@ def _last_rows(rates: list[SwapRate], asset: int) -> Any:
     return np.maximum.accumulate(rows)
 
 
-def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
+def _stretches(market: dict[str, Any], fair: Any, blocks_seen: Any) -> dict[str, Any]:
     """Return the edge, and the columns of whole stretches of events; what is left over at the end has no entry."""
     opens_ns, known_ns, open_sat, mark_sat = (market[n] for n in ("open_ns", "known_ns", "open_sat", "mark_sat"))
     edge = np.full(len(fair), np.inf)
@@ -188,15 +201,16 @@ def _stretches(market: dict[str, Any], fair: Any) -> dict[str, Any]:
             found.append(column)
         return np.concatenate(found)
 
+    words: list[Any] = [None] * STRETCH_WORDS
+    words[LOW_SAT] = levels(np.minimum(open_sat, mark_sat), np.min)
+    words[HIGH_SAT] = levels(np.maximum(open_sat, mark_sat), np.max)
+    words[SHORTEST_GAP_NS], words[LONGEST_GAP_NS] = levels(gap_ns, np.min), levels(gap_ns, np.max)
+    words[KNOWN_NS], words[BLOCKS_SEEN] = levels(known_ns, np.max), levels(blocks_seen, np.max)
     counts = [len(edge) >> STRETCH_BITS * (level + 1) for level in range(LEVELS)]
     return {
         "edge": edge,
-        "stretch_low_edge": levels(edge, np.min),
-        "stretch_high_edge": levels(edge, np.max),
-        "stretch_low_sat": levels(np.minimum(open_sat, mark_sat), np.min),
-        "stretch_high_sat": levels(np.maximum(open_sat, mark_sat), np.max),
-        "stretch_shortest_gap_ns": levels(gap_ns, np.min),
-        "stretch_longest_gap_ns": levels(gap_ns, np.max),
+        "stretch_edges": np.stack((levels(edge, np.min), levels(edge, np.max)), 1).ravel(),
+        "stretches": np.stack(words, 1).ravel(),
         "level_at": np.cumsum([0, *counts]),
     }
 

@@ -370,7 +370,7 @@ def test_a_sleeper_is_left_alone() -> None:
     plan = replace(plan, strategy=Strategy("none", holds_nothing, Params()))
     prepared = compiled_engine.prepare(plan)
     counts = [len(plan.history.bars) >> STRETCH_BITS * level for level in range(1, LEVELS + 1)]
-    assert len(prepared.columns.stretch_low_edge) == sum(counts) and counts[1] > 0
+    assert len(prepared.columns.stretch_edges) == 2 * sum(counts) and counts[1] > 0
     full, brief = reference.run(plan), compiled_engine.run_brief(plan, prepared)
     compare([full, compiled_engine.run(plan)])
     assert brief.last == full.marks[-1]
