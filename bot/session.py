@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from bot.core.contract import Contract
-from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate
+from bot.core.events import BTC, RANK_DATA, RANK_OPEN, RANK_TERMS, Bar, Block, Mark, Quote, SwapRate, World
 from bot.core.exchange import Exchange
 from bot.core.invariants import InvariantError, check, check_margin, check_shares
 from bot.core.margin import standing
@@ -23,21 +23,10 @@ from bot.errors import StrategyError, cause
 from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
 from bot.trader import ACTIVE, RiskLimits, Trader
-from strategies.view import AWAKE, SLEEPLESS, Decided, Target, View, exposure_of, target_fault
+from strategies.view import AWAKE, NEVER, SLEEPLESS, Decided, Target, View, exposure_of, target_fault
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
-
-
-class World(Protocol):
-    """What happens besides the market: `next_ns` is when the next event comes, `rate_ns` the next swap rate."""
-
-    next_ns: int
-    rate_ns: int
-
-    def up_to(self, time_ns: int) -> None:
-        """Feed the session every event at or before `time_ns`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,26 +213,20 @@ class Session:
     def coast(self, bars: Sequence[Bar], at: int, world: World) -> int:
         """Take in bars from `bars[at]` on while little moves but the mark; return the index of the first one left.
 
-        Equal to the world's events, on_bar_open, on_bar_close and decide for each bar. It stops where an order could
-        trade, a loan change or terms step: before what falls due, at a gap, once a decision was acted on, and at once
-        while an order lives or in debug mode. Blocks it takes in, for they move no mark; so it does swap rates, unless
-        he offers loans that the market could take at them.
+        Equal to the world's events, on_bar_open, on_bar_close and decide for each bar. It stops where more could
+        change: before what falls due, at gaps, at swap rates while he offers loans, once a decision was acted on, and
+        at once while an order lives, a target is not reached, or in debug mode.
         """
-        state, view, account, trader = self.state, self.view, self._account, self.trader
         if self._is_eventful() or self._is_still_to_follow():
             return at
-        stop_ns = self.exchange.next_due_ns()
-        if any(account.offered):
-            stop_ns = min(world.rate_ns, stop_ns)
+        state, view, account, trader = self.state, self.view, self._account, self.trader
+        stop_ns = min(self.exchange.next_due_ns(), world.rate_ns if any(account.offered) else NEVER)
         stale_ns, before_ns = self.settings.limits.stale_after_ns, self.last_market_ns
         worth = standing(state, account)
         peak_sat, floor_sat, observes = self._peak_sat, self._floor_sat(), self.settings.observe
-        target = self._sleeping_target() or AWAKE
-        wake = target.wake or SLEEPLESS
-        low_edge, high_edge, asleep_until_ns = wake[:3]
+        low_edge, high_edge, asleep_until_ns, *_ = wake = (self._sleeping_target() or AWAKE).wake or SLEEPLESS
         add_mark, new_tuple = self.marks.append, tuple.__new__  # twice as fast as calling Mark
         mark_sat, untold, line_ns, line_sat, slope = state.mark_sat, 0, 0, 0.0, 0.0
-        lots_per_contract = self.settings.contract.lots_per_contract
         for index in range(at, len(bars)):
             time_ns, close_ns, open_sat, _, _, price_sat, volume_lots = bars[index]
             if close_ns >= stop_ns or not 0 <= time_ns - before_ns <= stale_ns:
@@ -277,23 +260,23 @@ class Session:
                 fair = line_sat + slope * (line_ns - close_ns)  # FairValue.value_sat, inlined
                 asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
                 if asleep and wake.weighs:
-                    exposure = exposure_of(worth.lots, price_sat, equity_sat, lots_per_contract)
-                    asleep = wake.low_exposure <= exposure <= wake.high_exposure
+                    asleep = wake.keeps(
+                        exposure_of(worth.lots, price_sat, equity_sat, state.contract.lots_per_contract)
+                    )
             if asleep and not observes:
                 continue
             self._tell(close_ns, price_sat, untold)
             untold = 0
             view.equity_sat = equity_sat
             view.see_bar(volume_lots)
-            if not asleep:
-                target = self._ask()
-                wake = target.wake or SLEEPLESS
-                low_edge, high_edge, asleep_until_ns = wake[:3]
+            target = None if asleep else self._ask()
             if observes:
                 self._observe()
-            if not trader.is_idle(target):
-                trader.follow(view, target)
-                break
+            if target is not None:
+                low_edge, high_edge, asleep_until_ns, *_ = wake = target.wake or SLEEPLESS
+                if not trader.is_idle(target):
+                    trader.follow(view, target)
+                    break
         if untold:
             self._tell(before_ns, mark_sat, untold)
         return at

@@ -44,6 +44,10 @@ class Wake(NamedTuple):
         """Whether the exposure could wake: most strategies need not have it worked out."""
         return self.low_exposure > -inf or self.high_exposure < inf
 
+    def keeps(self, exposure: float) -> bool:
+        """Return whether the exposure wakes nobody."""
+        return self.low_exposure <= exposure <= self.high_exposure
+
 
 class Target(NamedTuple):
     """The position a strategy wants, in lots (short negative), and how to get there.
@@ -300,4 +304,4 @@ class Decided(NamedTuple):
             return False
         if not wake.low_edge <= view.edge <= wake.high_edge:
             return False
-        return not wake.weighs or wake.low_exposure <= view.exposure <= wake.high_exposure
+        return not wake.weighs or wake.keeps(view.exposure)

@@ -21,7 +21,7 @@ it, so the seller was the holder of record. Prices reach the margin check before
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 RANK_TERMS: Final = 0
 RANK_FUNDING: Final = 1
@@ -146,3 +146,14 @@ def refuse_time(time_ns: int, now_ns: int) -> None:
 def refuse_rank(time_ns: int, rank: int, before: int) -> None:
     """Raise ValueError for an event that should have come before the last one of its time."""
     raise ValueError(f"event of rank {rank} at {time_ns} ns after one of rank {before}: see events.py")
+
+
+class World(Protocol):
+    """What happens besides the market: `next_ns` is when the next event comes, `rate_ns` the next swap rate."""
+
+    next_ns: int
+    rate_ns: int
+
+    def up_to(self, time_ns: int) -> None:
+        """Feed the session every event at or before `time_ns`."""
+        ...
