@@ -153,6 +153,8 @@ def sure_until(run: Any, worth: Any, at: int, stop_ns: int) -> tuple[int, int]:
     run.earned = run.blocks
     kind = kind_of(run, worth, place, end - 1, True)
     worth.earn(run.state.index)
+    if kind == STILL:
+        run.passed += 1  # its peak may go unseen
     return end, kind
 
 

@@ -114,7 +114,7 @@ def sleeps_through(run: Any, place: int, until_ns: int) -> bool:
 def passed_upto(run: Any, worth: Any, place: int, at: int, end: int, walks: bool, is_whole: bool) -> int:
     """Pass by the events from `at` to `end`, which lie in one stretch; return how far that went: `at` if not at all.
 
-    Event by event where they `walk`, for what is to be told of each; else only where nothing is.
+    Event by event where it `walks`, for what is to be told of each; else only where nothing is.
     """
     kind = kind_of(run, worth, place, end - 1, is_whole)
     if kind == STILL:
@@ -233,19 +233,7 @@ def catch_up(run: Any, first: int, last: int) -> None:
 
 
 for _part in (
-    *(
-        pass_by,
-        pass_part,
-        heard_at,
-        stretch,
-        is_without_gaps,
-        sleeps_through,
-        passed_upto,
-        kind_of,
-        is_untold,
-        weighs,
-        is_long_safe,
-    ),
-    *(sample, walk, catch_up),
+    *(pass_by, pass_part, heard_at, stretch, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold, weighs),
+    *(is_long_safe, sample, walk, catch_up),
 ):
     compiles(_part)

@@ -17,9 +17,9 @@ from backtests.parity import compare
 from backtests.plan import Plan
 from backtests.result import RunResult
 from bot.errors import ParityError
-from tests.parity.histories import random_plan, squeezed_plan
+from tests.parity.histories import calm_plan, random_plan, squeezed_plan
 
-COMPILED = ("whimsical", *strategies.BUNDLED)
+COMPILED = ("whimsical", "skittish", *strategies.BUNDLED)
 ENGINES = (backtrader_engine, compiled_engine)
 
 
@@ -28,8 +28,9 @@ def plans(seed: int) -> Iterator[tuple[str, Plan, bool]]:
     kind, use = ("bars", "quotes")[seed % 2], COMPILED[seed // 2 % len(COMPILED)]
     yield f"moody {kind} {seed}", random_plan(seed, kind, "moody", debug=False), False
     yield f"{use} {kind} {seed}", random_plan(seed, kind, use, debug=False), True
-    if seed % 10 == 0:  # minute bars that drift against a full position: longer than the others
+    if seed % 10 == 0:  # minute bars that drift against a full position, thousands of calm ones: longer than the others
         yield f"squeezed {seed}", squeezed_plan(seed), True
+        yield f"calm {use} {seed}", calm_plan(seed, use), True
 
 
 def campaign(seeds: range) -> Counter[str]:

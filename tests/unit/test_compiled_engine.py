@@ -394,6 +394,25 @@ def test_a_brief_that_passes_stretches_by_halts_as_a_run_does() -> None:
     assert halted > 10
 
 
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_the_peak_that_a_halt_names_is_known_when_nobody_looked_for_one(sleeps: bool) -> None:
+    """Without a limit to drawdowns only ruin halts: a jump, after a peak that bounds have passed by."""
+    halted = 0
+    for seed in range(12):
+        plan = squeezed_plan(seed)
+        bars = list(plan.history.bars)
+        lots = -plan.strategy.params.lots  # what drifted against it drifts for it
+        for k in range(300, len(bars)):
+            prices = (price * 3 if lots < 0 else price // 800 * 100 for price in bars[k][2:6])
+            bars[k] = bars[k]._replace(**dict(zip(bars[k]._fields[2:6], prices, strict=True)))
+        strategy = replace(plan.strategy, params=replace(plan.strategy.params, lots=lots, sleeps=sleeps))
+        plan = replace(plan, strategy=strategy, history=replace(plan.history, bars=bars))
+        full, brief = reference.run(plan), compiled_engine.run_brief(plan)
+        assert (brief.fills, brief.notices, brief.last) == (full.fills, full.notices, full.marks[-1])
+        halted += any(notice.kind == "halt" for notice in full.notices)
+    assert halted > 3
+
+
 def test_marks_are_as_a_list_of_them() -> None:
     last = Mark(3, 30, 0, 5)
     marks = Marks((np.array([1, 2]), np.array([10, 20]), np.array([0, 1]), np.array([7, 8])), last)
