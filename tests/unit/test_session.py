@@ -164,13 +164,16 @@ def test_a_strategy_that_moves_in_its_sleep_is_named_in_debug_mode() -> None:
         run(sleepwalker, [1.0] * 6, swap_rates=False)  # a new rate would be a reason to wake
 
 
-def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate() -> None:
+@pytest.mark.parametrize(("on_rates", "wanted"), [(True, [0, 100, 200, 300, 400, 500]), (False, [0])])
+def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate_unless_it_says_not(
+    on_rates: bool, wanted: list[int]
+) -> None:
     """Otherwise who waits for contracts to borrow sleeps on when they come."""
     seen: list[int] = []
 
     def waits_for_lenders(view: View, _: object) -> Target:
         seen.append(view.borrowable())
-        return Target(0, wake=Wake(-9.0, 9.0))
+        return Target(0, wake=Wake(-9.0, 9.0, on_rates=on_rates))
 
     plan = plan_of_the_repository()
     start = plan.settings.start_ns
@@ -178,23 +181,7 @@ def test_a_sleeper_is_woken_by_new_supply_at_the_same_rate() -> None:
     quotes = [Quote(start + hour * HOUR_NS, tick(1.0), 100, tick(1.01), 100) for hour in range(6)]
     history = replace(plan.history, quotes=quotes, rates=rates)
     reference.run(replace(plan, strategy=Strategy("test", waits_for_lenders, None), history=history))
-    assert seen == [0, 100, 200, 300, 400, 500]
-
-
-def test_a_sleeper_that_says_so_sleeps_through_swap_rates() -> None:
-    seen: list[int] = []
-
-    def waits(view: View, _: object) -> Target:
-        seen.append(view.time_ns)
-        return Target(0, wake=Wake(-9.0, 9.0, on_rates=False))
-
-    plan = plan_of_the_repository()
-    start = plan.settings.start_ns
-    rates = [SwapRate(start + hour * HOUR_NS, CONTRACT, 10**7, 100 * hour) for hour in range(6)]
-    quotes = [Quote(start + hour * HOUR_NS, tick(1.0), 100, tick(1.01), 100) for hour in range(6)]
-    history = replace(plan.history, quotes=quotes, rates=rates)
-    reference.run(replace(plan, strategy=Strategy("test", waits, None), history=history))
-    assert seen == [start]
+    assert seen == wanted
 
 
 def test_a_sleeper_is_woken_when_its_exposure_leaves_what_it_sleeps_in() -> None:
