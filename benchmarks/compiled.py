@@ -232,7 +232,7 @@ def _row(trial: Trial) -> Row:
 def _alone(trial: Trial) -> int:
     """Return the equity that a trial ends with."""
     (bench,) = _BENCH
-    of = replace(bench._market(markets.CONFIGURED, None).plan, strategy=bench._strategy(trial))
+    of = replace(bench.market(markets.CONFIGURED, None).plan, strategy=bench.strategy(trial))
     return compiled_engine.run_brief(of).last.equity_sat
 
 

@@ -23,7 +23,7 @@ from bot.errors import StrategyError, cause
 from bot.history.fields import iso_utc
 from bot.model.fair_value import FairValue
 from bot.trader import ACTIVE, RiskLimits, Trader
-from strategies.view import AWAKE, NEVER, SLEEPLESS, Decided, Target, View, exposure_of, target_fault
+from strategies.view import AWAKE, NEVER, SLEEPLESS, Decided, Target, View, exposure_of, keeps, target_fault, weighs
 
 Decide = Callable[[View, Any], Target]
 Band = Callable[[View, Any], tuple[float, float]]
@@ -259,10 +259,9 @@ class Session:
                     line_ns, line_sat, slope = self.value.line(close_ns)
                 fair = line_sat + slope * (line_ns - close_ns)  # FairValue.value_sat, inlined
                 asleep = low_edge <= (price_sat / fair - 1.0 if fair > 0.0 else inf) <= high_edge  # View.edge, inlined
-                if asleep and wake.weighs:
-                    asleep = wake.keeps(
-                        exposure_of(worth.lots, price_sat, equity_sat, state.contract.lots_per_contract)
-                    )
+                if asleep and weighs(wake):
+                    per_contract = state.contract.lots_per_contract
+                    asleep = keeps(wake, exposure_of(worth.lots, price_sat, equity_sat, per_contract))
             if asleep and not observes:
                 continue
             self._tell(close_ns, price_sat, untold)

@@ -39,14 +39,15 @@ class Wake(NamedTuple):
     high_exposure: float = inf
     on_rates: bool = True
 
-    @property
-    def weighs(self) -> bool:
-        """Whether the exposure could wake: most strategies need not have it worked out."""
-        return self.low_exposure > -inf or self.high_exposure < inf
 
-    def keeps(self, exposure: float) -> bool:
-        """Return whether the exposure wakes nobody."""
-        return self.low_exposure <= exposure <= self.high_exposure
+def weighs(wake: Wake) -> bool:
+    """Return whether an exposure could wake: most strategies need not have it worked out."""
+    return wake.low_exposure > -inf or wake.high_exposure < inf
+
+
+def keeps(wake: Wake, exposure: float) -> bool:
+    """Return whether this exposure, a fraction of equity, wakes nobody."""
+    return wake.low_exposure <= exposure <= wake.high_exposure
 
 
 class Target(NamedTuple):
@@ -304,4 +305,4 @@ class Decided(NamedTuple):
             return False
         if not wake.low_edge <= view.edge <= wake.high_edge:
             return False
-        return not wake.weighs or wake.keeps(view.exposure)
+        return not weighs(wake) or keeps(wake, view.exposure)

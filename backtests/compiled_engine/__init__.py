@@ -144,15 +144,13 @@ def make(plan: Plan, prepared: Prepared) -> str | None:
 
     Returns why its strategy cannot be compiled, None if it can. What was made before, in this process, takes no time.
     """
-    from backtests.compiled_engine.strategy import asking, course
+    from backtests.compiled_engine.strategy import course, worths_of
 
-    try:
-        asks = asking(plan.strategy, running.lots_of(plan.settings.contract))
-    except UnsupportedError as error:
-        return error.what
-    prepared.addresses_of(asks.worths)
-    course()
-    return None
+    why = lacks(plan)
+    if why is None:
+        prepared.addresses_of(worths_of(plan.strategy.decide))
+        course()
+    return why
 
 
 def refuses(plan: Plan) -> str | None:

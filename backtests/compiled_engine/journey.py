@@ -142,9 +142,8 @@ class Given(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What a run leaves: how it ended, the mark at its end, where its state lies in the arena, the deepest fall from a
-    peak and that peak, if samples were asked for; how many stretches were passed by, how many events were walked in
-    stretches, looked at in leaps, and went through the exchange."""
+    """What a run leaves: how it ended, the mark at its end, where its state lies in the arena, and, where samples were
+    asked for, how many were taken, the deepest fall from a peak and that peak."""
 
     outcome: int
     marked: int
@@ -156,10 +155,6 @@ class Left(NamedTuple):
     sampled: int
     deepest_sat: int
     deepest_peak_sat: int
-    passed: int
-    walked: int
-    looked: int
-    taken: int
 
 
 DONE: Final = 0

@@ -59,7 +59,6 @@ def course(given_at: int, left_at: int) -> None:
                 run.outcome = TOO_WIDE
     left.outcome = run.outcome
     left.state_at = address_of(run.state)
-    left.passed, left.walked, left.looked, left.taken = run.passed, run.walked, run.looked, run.taken
     if run.outcome == DONE:
         feed(run, given.end_ns)
         exchange.reach(given.end_ns, RANK_OPEN)

@@ -20,7 +20,6 @@ from backtests.compiled_engine.passing import (
     sleeps_through,
     stretch,
     walk,
-    weighs,
 )
 from backtests.compiled_engine.shapes import address_of, compiles, value_at
 from backtests.compiled_engine.steps import (
@@ -28,7 +27,6 @@ from backtests.compiled_engine.steps import (
     close_bar,
     feed,
     floor_sat,
-    is_exposure_kept,
     is_same_situation,
     is_sound,
     mark,
@@ -45,7 +43,7 @@ from bot.core.accrual import dividend_sat
 from bot.core.margin import Interest, Standing, standing
 from bot.core.units import NS_PER_HOUR, notional_sat
 from bot.trader import Trader, within
-from strategies.view import NEVER, View, exposure_of
+from strategies.view import NEVER, View, exposure_of, keeps, weighs
 
 NONE, POSSIBLE, AHEAD = 0, 1, 2
 """Whether margins may fail at an event, or it is not to be taken in here."""
@@ -99,7 +97,6 @@ def leap(run: Any, at: int) -> int:
                 return at + 1
             mark(run, at, worth.lots, equity)
         tell(run, at, 1)
-        run.looked += 1
         at += 1
         if run.stopped or (run.seen.time_ns < asleep_until_ns and is_kept(run, worth, at - 1)):
             continue
@@ -126,7 +123,6 @@ def attend(run: Any, at: int, end: int) -> int:
     settled = asked(given.ask_at, address_of(run.seen), given.params_at, run.answer_at, at, end)
     if settled > at:
         tell(run, settled - 1, settled - at)
-        run.looked += settled - at
     elif settled < 0:
         run.outcome = STRATEGY_FAILED
     return settled  # type: ignore[no-any-return]
@@ -188,7 +184,7 @@ def is_kept(run: Any, worth: Any, at: int) -> bool:
     mark_sat = columns.mark_sat[at]
     equity_sat = worth.equity_sat(mark_sat, columns.known_ns[at])
     exposure = exposure_of(worth.lots, mark_sat, equity_sat, run.state.contract.lots_per_contract)
-    return is_exposure_kept(answer, exposure)
+    return keeps(answer, exposure)
 
 
 def stops_ns(run: Any) -> int:
@@ -231,20 +227,9 @@ def meet(run: Any, at: int) -> None:
 
 ON_EVERY_BAR = (
     *(tell, is_long_safe, sure_until, risk_at, see, mark, weigh, take_sample, ask, is_sound, floor_sat, quotient),
-    *(
-        is_kept,
-        is_exposure_kept,
-        is_without_gaps,
-        stretch,
-        sleeps_through,
-        passed_upto,
-        kind_of,
-        is_untold,
-        sample,
-        walk,
-    ),
+    *(is_kept, is_without_gaps, stretch, sleeps_through, passed_upto, kind_of, is_untold, sample, walk),
     *(Standing.equity_sat, Standing.earn, Standing.is_safe, Interest.due_sat, notional_sat, dividend_sat),
-    *(Trader.is_idle, Trader._allowed, within, exposure_of),
+    *(Trader.is_idle, Trader._allowed, within, exposure_of, keeps, weighs),
 )
 """What is not called but written out in place in machine code."""
 

@@ -6,7 +6,6 @@ passed whole is tried in parts, so that the cost follows what happens, and not h
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 from backtests.compiled_engine.journey import (
@@ -23,7 +22,7 @@ from backtests.compiled_engine.journey import (
 from backtests.compiled_engine.shapes import compiles
 from backtests.compiled_engine.steps import feed, mark, pass_blocks, pass_rates, sample_row, take_sample, tell
 from bot.core.units import NS_PER_S, notional_sat
-from strategies.view import exposure_of
+from strategies.view import exposure_of, keeps, weighs
 
 SLACK_SAT = 8
 """More than all roundings of an equity together: what the bounds of a whole stretch keep away from a limit."""
@@ -160,7 +159,7 @@ def kind_of(run: Any, worth: Any, place: int, last: int, is_whole: bool) -> int:
         for price_sat, value_sat in ((low_sat, at_low_sat), (high_sat, at_high_sat)):
             most = exposure_of(lots, price_sat, least_sat + value_sat, per_contract)
             least = exposure_of(lots, price_sat, most_sat + value_sat, per_contract)
-            if least < answer.low_exposure or most > answer.high_exposure:
+            if not (keeps(answer, least) and keeps(answer, most)):
                 kind = UNSURE
     least_sat += min(at_low_sat, at_high_sat)
     most_sat += max(at_low_sat, at_high_sat)
@@ -178,11 +177,6 @@ def is_untold(run: Any, least_sat: int, most_sat: int) -> bool:
     if run.given.sampled_at != 0:
         return most_sat <= run.peak_sat and run.peak_sat - least_sat <= run.deepest_sat  # type: ignore[no-any-return]
     return most_sat <= run.peak_sat or run.floor_ppm == 0 or run.trader.halted  # type: ignore[no-any-return]
-
-
-def weighs(answer: Any) -> bool:
-    """Return whether the exposure could wake: see Wake."""
-    return answer.low_exposure > -inf or answer.high_exposure < inf  # type: ignore[no-any-return]
 
 
 def is_long_safe(state: Any, worth: Any, low_sat: int, time_ns: int) -> bool:
@@ -217,7 +211,6 @@ def walk(run: Any, worth: Any, at: int, end: int) -> int:
         if equity_sat < run.lowest_sat:
             return k
         mark(run, k, worth.lots, equity_sat)
-    run.walked += end - at
     return end
 
 
@@ -233,7 +226,7 @@ def catch_up(run: Any, first: int, last: int) -> None:
 
 
 for _part in (
-    *(pass_by, pass_part, heard_at, stretch, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold, weighs),
+    *(pass_by, pass_part, heard_at, stretch, is_without_gaps, sleeps_through, passed_upto, kind_of, is_untold),
     *(is_long_safe, sample, walk, catch_up),
 ):
     compiles(_part)

@@ -18,7 +18,7 @@ from bot.core.margin import standing
 from bot.core.settlement import pay_block, post_block
 from bot.core.units import NS_PER_S, PPM, ceil_div
 from bot.trader import FLAT
-from strategies.view import NEVER
+from strategies.view import NEVER, keeps
 
 
 class Run:
@@ -36,7 +36,7 @@ RUN = shape(
         "trader": TRADER,
         "seen": VIEW,
         **dict.fromkeys(("blocks", "rates", "last_market_ns", "peak_sat", "floor_ppm", "answer_at", "marked"), int64),
-        **dict.fromkeys(("passed", "walked", "looked", "taken", "outcome"), int64),
+        **dict.fromkeys(("passed", "outcome"), int64),
         # the last answer, and the situation in which it was given
         "last": ANSWER,
         **dict.fromkeys(("last_changes", "last_conditions", "last_rate_rows", "last_growths", "last_mode"), int64),
@@ -140,7 +140,6 @@ def tell(run: Any, at: int, events: int) -> None:
 
 def take(run: Any, at: int) -> None:
     """Take in one market event through the exchange, and decide: as Session does."""
-    run.taken += 1
     columns = run.columns
     if run.given.is_bars:
         bar = bar_at(columns, at)
@@ -266,12 +265,7 @@ def is_asleep(run: Any) -> bool:
     last, view = run.last, run.seen
     if not last.has_wake or not is_same_situation(run) or (last.at_ns != NEVER and view.time_ns >= last.at_ns):
         return False
-    return last.low_edge <= view.edge <= last.high_edge and is_exposure_kept(last, view.exposure)
-
-
-def is_exposure_kept(answer: Answer, exposure: float) -> bool:
-    """Return whether an answer sleeps at this exposure."""
-    return answer.low_exposure <= exposure <= answer.high_exposure
+    return last.low_edge <= view.edge <= last.high_edge and keeps(last, view.exposure)
 
 
 def is_same_situation(run: Any) -> bool:
@@ -324,19 +318,6 @@ def is_sound(answer: Answer, tick_sat: int) -> bool:
 
 for _part in (
     *(feed, take_rate, take_block, pass_blocks, pass_rates, tell, take, close_bar, bar_at, tell_gap, see, decide),
-    *(
-        mark,
-        weigh,
-        take_sample,
-        sample_row,
-        halt,
-        floor_sat,
-        is_asleep,
-        is_exposure_kept,
-        is_same_situation,
-        ask,
-        heed,
-        is_sound,
-    ),
+    *(mark, weigh, take_sample, sample_row, halt, floor_sat, is_asleep, is_same_situation, ask, heed, is_sound),
 ):
     compiles(_part)

@@ -31,7 +31,7 @@ from bot.core import (
 )
 from bot.core import decide as rules
 from bot.trader import RiskLimits, Trader, within
-from strategies.view import View, exposure_of
+from strategies.view import View, exposure_of, keeps, weighs
 
 PAIR = types.UniTuple(int64, 2)
 
@@ -80,12 +80,12 @@ class _Shown:
         return self._value.columns.ask_sat[self._value.at]  # type: ignore[no-any-return]
 
     @property
-    def edge(self: Any) -> float:
-        return self._value.columns.edge[self._value.at]  # type: ignore[no-any-return]
-
-    @property
     def _ask_size_lots(self: Any) -> int:
         return self._value.columns.ask_size_lots[self._value.at]  # type: ignore[no-any-return]
+
+    @property
+    def edge(self: Any) -> float:
+        return self._value.columns.edge[self._value.at]  # type: ignore[no-any-return]
 
 
 def equity_sat(self: Any) -> int:
@@ -355,7 +355,7 @@ LEFT = shape(Left, _numbers(*Left._fields))
 for _function in (
     *(units.floor_div, units.ceil_div, units.notional_sat, units.fee_sat, units.share_ppm),
     *(accrual.dividend_sat, accrual.interest_sat, accrual.venue_cut_sat, accrual.index_rise),
-    *(state.open_level, state.market_price_sat, within, exposure_of),
+    *(state.open_level, state.market_price_sat, within, exposure_of, keeps, weighs),
     *(margin.loan_value_sat, margin.interest_on, margin.standing, margin.margin_equity_sat, margin.requirement_sat),
     *(margin.collateral_sat, margin.room_lots, margin.free_margin_sat),
     *(lending.lender_purse, lending.add_offer, lending.drop_offer, lending.usable, lending.drawable),

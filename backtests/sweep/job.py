@@ -93,7 +93,7 @@ class Bench:
     def _row(self, number: int, trial: Trial, market: Market | None) -> Row:
         limit_s = self.job.trial_s
         try:
-            ready = self._market(number, market)  # preparing it is no part of the trial's time
+            ready = self.market(number, market)  # preparing it is no part of the trial's time
             if limit_s is not None:
                 self._make(ready, trial, limit_s)  # nor is making its machine code
             return within(limit_s, partial(self._run, ready, trial, number))
@@ -105,17 +105,18 @@ class Bench:
             return Row(trial.number, number, error=f"{type(error).__name__}: {text}"[:_LONGEST_ERROR])
 
     def _run(self, ready: _Ready, trial: Trial, number: int) -> Row:
-        return ready.runner.row(replace(ready.plan, strategy=self._strategy(trial)), trial.number, number)
+        return ready.runner.row(replace(ready.plan, strategy=self.strategy(trial)), trial.number, number)
 
     def _make(self, ready: _Ready, trial: Trial, limit_s: float) -> None:
         """Make what the trial's run takes and others find made, once; to make its parameters is limited too."""
         kind = trial.strategy, *map(type, trial.values)
         if ready.runner.make is not None and kind not in ready.made:
-            strategy = within(limit_s, partial(self._strategy, trial))
+            strategy = within(limit_s, partial(self.strategy, trial))
             ready.runner.make(replace(ready.plan, strategy=strategy))
             ready.made.add(kind)
 
-    def _market(self, number: int, market: Market | None) -> _Ready:
+    def market(self, number: int, market: Market | None) -> _Ready:
+        """Return the plan of a market and what runs plans on it; kept are the configured one and the last other."""
         ready = self._ready.get(number)
         if ready is None:
             for other in [other for other in self._ready if other != CONFIGURED]:
@@ -135,7 +136,7 @@ class Bench:
         nobody = Strategy("", _nothing, None)
         return Plan(job.settings, nobody, job.growth, job.past_epochs, job.blocks, history, job.end_ns, job.past_fees)
 
-    def _strategy(self, trial: Trial) -> Strategy:
+    def strategy(self, trial: Trial) -> Strategy:
         """Return the trial's strategy; raises StrategyError where its parameters do not go together."""
         of = self.job.strategies[trial.strategy]
         loaded = self._loaded.get(trial.strategy)

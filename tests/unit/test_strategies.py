@@ -19,7 +19,7 @@ from bot.core.contract import Contract
 from bot.core.events import BTC, CONTRACT
 from bot.core.units import NS_PER_DAY
 from strategies import carry_aware_band, early_exit_short, fair_value_band, hold_long, hold_short, own_and_lend
-from strategies.view import NEVER, Target, View, Wake, exposure_of
+from strategies.view import NEVER, Target, View, Wake, exposure_of, keeps
 from tests.ledgers import PERCENT_DAY, TERMS
 
 
@@ -148,7 +148,7 @@ def test_the_fair_value_band_wants_the_same_as_long_as_it_says_that_it_sleeps(
         after.position_lots = held
         exposure = exposure_of(held, after.price_sat, after.equity_sat, 100)
         within_edges = said.wake.low_edge <= after.edge <= said.wake.high_edge
-        if within_edges and said.wake.low_exposure <= exposure <= said.wake.high_exposure:
+        if within_edges and keeps(said.wake, exposure):
             assert fair_value_band.decide(seen(after), BAND).position_lots == held
 
 
